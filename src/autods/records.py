@@ -15,12 +15,15 @@ Status = Literal["asset", "duplicate", "rejected", "failed"]
 class Ref:
     """Something worth having: where it is, and what was said of it there.
 
-    `stamp` tells, without reading the thing, that it has changed (size and mtime of a file, an
-    ETag); two Refs with one source, uri and stamp are the same input.
+    `uri` names it for good (a URL, or a path relative to its source, so that a folder can move);
+    `location` is where its bytes can be had today. `stamp` tells, without reading the thing, that
+    it has changed (size and mtime of a file). Two Refs with one source, uri and stamp are the
+    same input.
     """
 
     uri: str
     source: str
+    location: str
     stamp: str = ""
     license: str | None = None
     label: str | None = None

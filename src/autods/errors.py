@@ -17,7 +17,7 @@ class AutodsError(Exception):
     exit_code = 1
 
 
-class UsageError(AutodsError):
+class UsageError(AutodsError, ValueError):
     """The caller asked for something that cannot be."""
 
     exit_code = 2

@@ -5,7 +5,6 @@
         +--< placements >---+        one verdict per asset and policy: kept, duplicate, ...
         +--< splits     >---+        where a sample lies, for ever
         +--< labels     >---+        the ledger: who said what, when, how surely
-        +--< votes      >---+        what each labeling function said
         +--< versions --< aliases    what was frozen
         +--< runs                    what was executed
 
@@ -85,6 +84,8 @@ refs = Table(
     Column("caption", Text),
     Column("meta", JSON, nullable=False),
     Column("first_seen", DateTime, nullable=False),
+    # When what its source says of it, other than its bytes, last changed.
+    Column("changed_at", DateTime),
     Column("gone_at", DateTime),
     # The outcome; NULL until there is one for the fingerprint of today's code and settings.
     Column("fingerprint", Text),
@@ -170,15 +171,6 @@ labels = Table(
     Column("probability", Float),
     Column("said_at", DateTime, nullable=False),
     Index(None, "dataset_id", "asset_id", "kind"),
-)
-
-votes = Table(
-    "votes",
-    metadata,
-    Column("dataset_id", _ID, ForeignKey("datasets.id"), primary_key=True),
-    Column("fingerprint", Text, primary_key=True),
-    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
-    Column("vote", Integer, nullable=False),
 )
 
 versions = Table(

@@ -118,6 +118,7 @@ def upgrade() -> None:
         sa.Column("caption", sa.Text(), nullable=True),
         sa.Column("meta", sa.JSON(), nullable=False),
         sa.Column("first_seen", sa.DateTime(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(), nullable=True),
         sa.Column("gone_at", sa.DateTime(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=True),
@@ -196,18 +197,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_versions")),
         sa.UniqueConstraint("dataset_id", "digest", name=op.f("uq_versions_dataset_id_digest")),
         sa.UniqueConstraint("dataset_id", "number", name=op.f("uq_versions_dataset_id_number")),
-    )
-    op.create_table(
-        "votes",
-        sa.Column(
-            "dataset_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("asset_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("vote", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["asset_id"], ["assets.id"], name=op.f("fk_votes_asset_id")),
-        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_votes_dataset_id")),
-        sa.PrimaryKeyConstraint("dataset_id", "fingerprint", "asset_id", name=op.f("pk_votes")),
     )
     op.create_table(
         "aliases",

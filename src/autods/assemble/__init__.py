@@ -1,0 +1,1 @@
+"""Choosing the members of a version: what passes the checks, in which split, under which label."""

@@ -1,0 +1,322 @@
+"""Giving every new asset of a dataset its verdict, in arrival order, one transaction a batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from autods.catalog import Catalog
+from autods.catalog.tables import assets, features, now, placements, refs, thumbs
+from autods.dedup.decide import Arrivals, Confirm, Decision, DedupPolicy, Kept, decide, to_add
+from autods.dedup.index import NearIndex, StaleIndexError
+from autods.run import Progress, batched
+
+BATCH = 4096
+INDEXED = ("kept", "withheld")
+"""Verdicts whose samples later ones are compared with."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing:
+    """Where and how verdicts are given.
+
+    `policy` is the fingerprint of everything a verdict depends on: with another policy all are
+    given anew. `judge` gives (reason, detail) against an asset or None, and only `filters` what
+    it says where that is true. `settle` is called in the transaction with (asset id, sha256,
+    asset ids of near lookalikes) of what is kept, and gives the asset ids to withhold.
+    """
+
+    catalog: Catalog
+    dataset_id: int
+    policy: str
+    radius: int
+    lookalike_radius: int
+    near: DedupPolicy
+    index_path: Path
+    judge: Callable[[Row], tuple[str, str] | None]
+    filters: bool
+    confirm: Confirm
+    same_pixels: Callable[[str, str], bool]
+    settle: Callable[[sa.Connection, list[tuple[int, str, list[int]]]], set[int]]
+
+    @property
+    def mine(self) -> sa.ColumnElement[bool]:
+        """Select this dataset's placements under this policy."""
+        here = placements.c.dataset_id == self.dataset_id
+        return sa.and_(here, placements.c.policy == self.policy)
+
+
+def place(placing: Placing, progress: Progress) -> int:
+    """Give a verdict to each asset that has none; returns how many were given.
+
+    Killed at any moment and run again it ends in the same verdicts: what is decided depends on
+    arrival order alone.
+    """
+    forgotten = _forget_the_gone(placing)
+    waiting = _waiting(placing)
+    if waiting:
+        index = None if forgotten else _saved_index(placing)
+        index = index or NearIndex(placing.radius)
+        _top_up(placing, index)
+        for batch in batched(waiting, BATCH):
+            _place_batch(placing, index, batch)
+            progress.advance(len(batch))
+        index.save(placing.index_path)
+    return len(waiting)
+
+
+def _place_batch(placing: Placing, index: NearIndex, asset_ids: list[int]) -> None:
+    rows = _rows(placing, asset_ids)
+    reasons = {row["asset_id"]: placing.judge(row) for row in rows if row["format"]}
+    out = {i for i, reason in reasons.items() if reason and placing.filters}
+    first = _next_seq(placing)
+    numbered = [(first + offset, row) for offset, row in enumerate(rows)]
+    candidates = [(s, row) for s, row in numbered if row["format"] and row["asset_id"] not in out]
+    new = _arrivals(candidates)
+    known = _Known(placing, dict(candidates))
+    kept = Kept(
+        index=index,
+        by_checksum=known.by_checksum,
+        thumbs_of=known.thumbs_of,
+        same_pixels=known.same_pixels,
+    )
+    decisions = {d.id: d for d in decide(new, kept, placing.confirm, policy=placing.near)}
+    with placing.catalog.begin() as db:
+        withheld = placing.settle(db, _kept_ones(placing, db, numbered, decisions, out))
+        verdicts = [
+            _verdict(placing, seq, row, decisions.get(seq), reasons.get(row["asset_id"]))
+            for seq, row in numbered
+        ]
+        for verdict in verdicts:
+            if verdict["asset_id"] in withheld:
+                verdict |= {"verdict": "withheld", "reason": "split-conflict"}
+        db.execute(sa.insert(placements), verdicts)
+    index.add(*to_add(new, list(decisions.values())))
+
+
+def _verdict(
+    placing: Placing,
+    seq: int,
+    row: Row,
+    decision: Decision | None,
+    against: tuple[str, str] | None,
+) -> dict[str, Any]:
+    reason, detail = against or (None, None)
+    rejected = bool(against) and placing.filters
+    return {
+        "dataset_id": placing.dataset_id,
+        "policy": placing.policy,
+        "seq": seq,
+        "asset_id": row["asset_id"],
+        "verdict": decision.verdict if decision else ("rejected" if rejected else "kept"),
+        "reason": reason,
+        "detail": detail,
+        "of_seq": decision.of if decision else None,
+        "kind": decision.kind if decision else None,
+        "distance": decision.distance if decision else None,
+        "score": decision.score if decision else None,
+        "decided_at": now(),
+    }
+
+
+def _kept_ones(
+    placing: Placing,
+    db: sa.Connection,
+    numbered: Sequence[tuple[int, Row]],
+    decisions: Mapping[int, Decision],
+    out: set[int],
+) -> list[tuple[int, str, list[int]]]:
+    """List what is kept with its near lookalikes, those it is a marked copy of included."""
+    near: dict[int, list[int]] = {}
+    for seq, row in numbered:
+        decision = decisions.get(seq)
+        if row["asset_id"] in out or (decision and decision.verdict != "kept"):
+            continue
+        alike = decision.lookalikes if decision else ()
+        near[seq] = [a.id for a in alike if a.distance <= placing.lookalike_radius]
+        if decision and decision.of is not None:
+            near[seq].append(decision.of)
+    ids = _asset_ids(placing, db, {seq for others in near.values() for seq in others})
+    ids |= {seq: row["asset_id"] for seq, row in numbered}
+    sha = {seq: row["sha256"] for seq, row in numbered}
+    return [(ids[s], sha[s], [ids[other] for other in others]) for s, others in near.items()]
+
+
+def _asset_ids(placing: Placing, db: sa.Connection, seqs: set[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for some in batched(sorted(seqs), 10_000):
+        query = sa.select(placements.c.seq, placements.c.asset_id)
+        query = query.where(placing.mine, placements.c.seq.in_(some))
+        found |= {row.seq: row.asset_id for row in db.execute(query)}
+    return found
+
+
+class _Known:
+    """What `decide` asks of the catalog and the store, by placement number."""
+
+    def __init__(self, placing: Placing, batch: Mapping[int, Row]) -> None:
+        self._placing, self._batch = placing, batch
+
+    def by_checksum(self, checksums: list[str]) -> dict[str, int]:
+        """Find the lowest kept number for each pixel checksum."""
+        first: dict[str, int] = {}
+        for some in batched(checksums, 10_000):
+            query = (
+                sa.select(features.c.pixel_checksum, sa.func.min(placements.c.seq))
+                .join(placements, placements.c.asset_id == features.c.asset_id)
+                .where(
+                    self._placing.mine,
+                    placements.c.verdict.in_(INDEXED),
+                    features.c.pixel_checksum.in_(some),
+                )
+                .group_by(features.c.pixel_checksum)
+            )
+            with self._placing.catalog.read() as db:
+                first |= {checksum: seq for checksum, seq in db.execute(query)}  # noqa: C416
+        return first
+
+    def thumbs_of(self, seqs: Any) -> Any:
+        """Read thumbs in the order asked for; those of this batch are at hand."""
+        wanted = sorted({int(s) for s in seqs if int(s) not in self._batch})
+        found = {int(s): self._batch[int(s)]["thumb"] for s in seqs if int(s) in self._batch}
+        for some in batched(wanted, 10_000):
+            query = (
+                sa.select(placements.c.seq, thumbs.c.thumb)
+                .join(thumbs, thumbs.c.asset_id == placements.c.asset_id)
+                .where(self._placing.mine, placements.c.seq.in_(some))
+            )
+            with self._placing.catalog.read() as db:
+                found |= {seq: thumb for seq, thumb in db.execute(query)}  # noqa: C416
+        return _stacked([found[int(s)] for s in seqs])
+
+    def same_pixels(self, a: int, b: int) -> bool:
+        """Compare two assets in full; they are read from the store."""
+        return self._placing.same_pixels(self._sha256(a), self._sha256(b))
+
+    def _sha256(self, seq: int) -> str:
+        if seq in self._batch:
+            return str(self._batch[seq]["sha256"])
+        query = (
+            sa.select(assets.c.sha256)
+            .join(placements, placements.c.asset_id == assets.c.id)
+            .where(self._placing.mine, placements.c.seq == seq)
+        )
+        with self._placing.catalog.read() as db:
+            return str(db.scalar(query))
+
+
+def _arrivals(numbered: Sequence[tuple[int, Row]]) -> Arrivals:
+    signed = np.array([row["phash"] for _, row in numbered], np.int64)
+    return Arrivals(
+        ids=np.array([seq for seq, _ in numbered], np.int64),
+        pixel_checksums=[row["pixel_checksum"] for _, row in numbered],
+        hashes=signed.view(np.uint64),
+        thumbs=_stacked([row["thumb"] for _, row in numbered]),
+    )
+
+
+def _stacked(blobs: Sequence[bytes]) -> Any:
+    width = len(blobs[0]) if blobs else 1
+    return np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), width)
+
+
+def _firsts(dataset_id: int) -> sa.Subquery:
+    """Select each live asset of a dataset with its first sighting: that is when it arrived."""
+    return (
+        sa.select(refs.c.asset_id, sa.func.min(refs.c.id).label("ref_id"))
+        .where(
+            refs.c.dataset_id == dataset_id,
+            refs.c.gone_at.is_(None),
+            refs.c.asset_id.is_not(None),
+        )
+        .group_by(refs.c.asset_id)
+        .subquery("firsts")
+    )
+
+
+def _waiting(placing: Placing) -> list[int]:
+    firsts = _firsts(placing.dataset_id)
+    placed = sa.exists().where(placing.mine, placements.c.asset_id == firsts.c.asset_id)
+    query = sa.select(firsts.c.asset_id).where(~placed).order_by(firsts.c.ref_id)
+    with placing.catalog.read() as db:
+        return list(db.scalars(query))
+
+
+def _rows(placing: Placing, asset_ids: list[int]) -> list[dict[str, Any]]:
+    """Read all that is known of some assets, in the order asked for."""
+    firsts = _firsts(placing.dataset_id)
+    said = [refs.c[name] for name in ("uri", "source", "license", "label", "caption", "meta")]
+    query = (
+        sa.select(firsts.c.asset_id, assets.c.sha256, features, thumbs.c.thumb, *said)
+        .join(assets, assets.c.id == firsts.c.asset_id)
+        .join(refs, refs.c.id == firsts.c.ref_id)
+        .outerjoin(features, features.c.asset_id == firsts.c.asset_id)
+        .outerjoin(thumbs, thumbs.c.asset_id == firsts.c.asset_id)
+        .where(firsts.c.asset_id.in_(asset_ids))
+    )
+    with placing.catalog.read() as db:
+        found = {row.asset_id: dict(row._mapping) for row in db.execute(query)}
+    return [found[asset_id] for asset_id in asset_ids]
+
+
+def _next_seq(placing: Placing) -> int:
+    with placing.catalog.read() as db:
+        query = sa.select(sa.func.max(placements.c.seq)).where(placing.mine)
+        return (db.scalar(query) or 0) + 1
+
+
+def _saved_index(placing: Placing) -> NearIndex | None:
+    """Load the index of the last run; one that cannot be trusted is built again."""
+    with suppress(StaleIndexError):
+        index = NearIndex.load(placing.index_path)
+        if len(index) == _count_indexed(placing, index.highest):
+            return index
+    return None
+
+
+def _count_indexed(placing: Placing, highest: int) -> int:
+    query = sa.select(sa.func.count()).select_from(placements).join(
+        features, features.c.asset_id == placements.c.asset_id
+    )  # fmt: skip
+    upto = (placing.mine, placements.c.verdict.in_(INDEXED), placements.c.seq <= highest)
+    with placing.catalog.read() as db:
+        return db.scalar(query.where(*upto)) or 0
+
+
+def _top_up(placing: Placing, index: NearIndex) -> None:
+    """Add what was kept after the index was saved."""
+    query = (
+        sa.select(placements.c.seq, features.c.phash)
+        .join(features, features.c.asset_id == placements.c.asset_id)
+        .where(placing.mine, placements.c.verdict.in_(INDEXED), placements.c.seq > index.highest)
+        .order_by(placements.c.seq)
+    )
+    with placing.catalog.read() as db:
+        rows = db.execute(query).all()
+    if rows:
+        columns = np.array(rows, np.int64)
+        index.add(columns[:, 0].copy(), columns[:, 1].copy().view(np.uint64))
+
+
+def _forget_the_gone(placing: Placing) -> int:
+    """Take back the verdicts on what no source lists any more, and on its copies.
+
+    A copy of a vanished original is then judged anew; a split, once given, stays.
+    """
+    firsts = _firsts(placing.dataset_id)
+    listed = sa.exists().where(firsts.c.asset_id == placements.c.asset_id)
+    gone = sa.select(placements.c.seq).where(placing.mine, ~listed)
+    with placing.catalog.begin() as db:
+        seqs = list(db.scalars(gone))
+        if seqs:  # Their numbers may be given again: the saved index must not outlive them.
+            placing.index_path.unlink(missing_ok=True)
+        for some in batched(seqs, 10_000):
+            either = sa.or_(placements.c.seq.in_(some), placements.c.of_seq.in_(some))
+            db.execute(sa.delete(placements).where(placing.mine, either))
+    return len(seqs)

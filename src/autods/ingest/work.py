@@ -1,0 +1,100 @@
+"""The pass over the bytes: read once, named, inspected, stored; one arrival per input."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from autods.errors import PlaceError
+from autods.records import Refusal
+from autods.store import Store, asset_key, sha256_of
+
+Inspect = Callable[[bytes], Any]
+"""Looks at an asset's bytes: gives what is to be known of them, or a Refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One ref whose bytes lie in a file of this machine, or are refused already.
+
+    A spooled file is a download: it is removed once its bytes are stored.
+    """
+
+    ref_id: int
+    path: str | None
+    spooled: bool = False
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How an input ended: as bytes with a name and what was found in them, or refused."""
+
+    ref_id: int
+    sha256: str = ""
+    size: int = 0
+    found: Any = None
+    refusal: Refusal | None = None
+
+
+def take_in(
+    items: Sequence[Input], *, store: Store, inspect: Inspect, max_bytes: int
+) -> list[Arrival]:
+    """Take a batch in; whatever is wrong with one input stays with that input."""
+    return [_arrive(item, store, inspect, max_bytes) for item in items]
+
+
+def input_of(ref_id: int, location: str) -> Input:
+    """Resolve where a ref's bytes are: a file, or a refusal its source gave already.
+
+    >>> input_of(1, "file:///photos/a%20b.jpg").path
+    '/photos/a b.jpg'
+    """
+    scheme, _, rest = location.partition(":")
+    if scheme == "refused":
+        reason, _, detail = rest.partition(":")
+        return Input(ref_id, None, refusal=Refusal("rejected", reason, detail))
+    if scheme != "file":
+        detail = f"no way to fetch {location[:200]!r}"
+        return Input(ref_id, None, refusal=Refusal("rejected", "unsupported-scheme", detail))
+    return Input(ref_id, os.fsdecode(unquote_to_bytes(rest.removeprefix("//"))))
+
+
+def _arrive(item: Input, store: Store, inspect: Inspect, max_bytes: int) -> Arrival:
+    if item.refusal or item.path is None:
+        return Arrival(item.ref_id, refusal=item.refusal)
+    data = _read(item.path, max_bytes)
+    if isinstance(data, Refusal):
+        return Arrival(item.ref_id, refusal=data)
+    found = inspect(data)
+    arrival = Arrival(item.ref_id, sha256_of(data), len(data), found)
+    if isinstance(found, Refusal):
+        arrival = Arrival(item.ref_id, refusal=found)
+    else:
+        store.put(asset_key(arrival.sha256), data)
+    if item.spooled:
+        os.unlink(item.path)  # noqa: PTH108 - the hot path
+    return arrival
+
+
+def _read(path: str, max_bytes: int) -> bytes | Refusal:
+    """Read a file whole, unless it is larger than allowed; the size is not taken on trust."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the hot path
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                return Refusal("rejected", "too-large", f"{size:,} bytes, {max_bytes:,} allowed")
+            return file.read(max_bytes)
+    except FileNotFoundError:
+        return Refusal("failed", "missing-file", f"no file {path}")
+    except OSError as error:
+        return Refusal("failed", "unreadable-file", f"{path}: {error.strerror}")
+
+
+def writable(store: Store) -> None:
+    """Try the store before an hour of work; raises PlaceError with its sentence."""
+    try:
+        store.put("probe/empty", b"")
+    except PlaceError as error:
+        raise PlaceError(f"the store {store.url} cannot be written: {error}") from error

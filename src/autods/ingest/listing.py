@@ -1,6 +1,6 @@
 """Making the catalog's refs what the sources list today; only changes are written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -58,6 +58,26 @@ def list_refs(catalog: Catalog, dataset_id: int, found: Iterable[Ref]) -> Listin
         )
         _listed.drop(db)
     return listing
+
+
+def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[int]:
+    """Note inputs beside those there are, and give their ids; a known one keeps its id.
+
+    One that failed before is tried again.
+    """
+    at = now()
+    rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in wanted]
+    for row in rows:
+        del row["position"]
+    uris = sorted({ref.uri for ref in wanted})
+    with catalog.begin() as db:
+        catalog.insert_new(db, refs, rows)
+        here = (refs.c.dataset_id == dataset_id, refs.c.uri.in_(uris))
+        again = sa.update(refs).where(*here, refs.c.status == "failed")
+        db.execute(again.values(fingerprint=None))
+        query = sa.select(refs.c.id, refs.c.source, refs.c.uri, refs.c.stamp).where(*here)
+        ids = {(row.source, row.uri, row.stamp): row.id for row in db.execute(query)}
+    return [ids[ref.source, ref.uri, ref.stamp] for ref in wanted]
 
 
 def _row(ref: Ref, position: int) -> dict[str, object]:

@@ -102,7 +102,7 @@ def _outcome(arrival: Arrival, ids: dict[str, int], fingerprint: str, at: Any) -
     return {
         "ref_id": arrival.ref_id,
         "fingerprint": fingerprint,
-        "status": refusal.status if refusal else "asset",
+        "status": "asset" if arrival.sha256 or not refusal else refusal.status,
         "reason": refusal.reason if refusal else None,
         "detail": refusal.detail[:1000] if refusal else None,
         "asset_id": ids.get(arrival.sha256),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -18,7 +19,8 @@ Inspect = Callable[[bytes], Any]
 class Input:
     """One ref whose bytes lie in a file of this machine, or are refused already.
 
-    A spooled file is a download: it is removed once its bytes are stored.
+    A spooled file is a download: it is removed by `discard` once its outcome is written, not
+    before, for a batch may be run again around an item that crashed its worker.
     """
 
     ref_id: int
@@ -39,10 +41,26 @@ class Arrival:
 
 
 def take_in(
-    items: Sequence[Input], *, store: Store, inspect: Inspect, max_bytes: int
+    items: Sequence[Input],
+    *,
+    store: Store,
+    inspect: Inspect,
+    max_bytes: int,
+    keep_refused: bool = False,
 ) -> list[Arrival]:
-    """Take a batch in; whatever is wrong with one input stays with that input."""
-    return [_arrive(item, store, inspect, max_bytes) for item in items]
+    """Take a batch in; whatever is wrong with one input stays with that input.
+
+    With `keep_refused` bytes that did not pass the inspection are stored all the same, as an
+    asset of which nothing is known but the reason.
+    """
+    return [_arrive(item, store, inspect, max_bytes, keep_refused) for item in items]
+
+
+def discard(inputs: Sequence[Input]) -> None:
+    """Remove the downloads of a batch that is done with."""
+    for item in inputs:
+        if item.spooled and item.path:
+            Path(item.path).unlink(missing_ok=True)
 
 
 def input_of(ref_id: int, location: str) -> Input:
@@ -61,21 +79,21 @@ def input_of(ref_id: int, location: str) -> Input:
     return Input(ref_id, os.fsdecode(unquote_to_bytes(rest.removeprefix("//"))))
 
 
-def _arrive(item: Input, store: Store, inspect: Inspect, max_bytes: int) -> Arrival:
+def _arrive(
+    item: Input, store: Store, inspect: Inspect, max_bytes: int, keep_refused: bool
+) -> Arrival:
     if item.refusal or item.path is None:
         return Arrival(item.ref_id, refusal=item.refusal)
     data = _read(item.path, max_bytes)
     if isinstance(data, Refusal):
         return Arrival(item.ref_id, refusal=data)
     found = inspect(data)
-    arrival = Arrival(item.ref_id, sha256_of(data), len(data), found)
-    if isinstance(found, Refusal):
-        arrival = Arrival(item.ref_id, refusal=found)
-    else:
-        store.put(asset_key(arrival.sha256), data)
-    if item.spooled:
-        os.unlink(item.path)  # noqa: PTH108 - the hot path
-    return arrival
+    refusal = found if isinstance(found, Refusal) else None
+    if refusal and not keep_refused:
+        return Arrival(item.ref_id, refusal=refusal)
+    sha256 = sha256_of(data)
+    store.put(asset_key(sha256), data)
+    return Arrival(item.ref_id, sha256, len(data), None if refusal else found, refusal)
 
 
 def _read(path: str, max_bytes: int) -> bytes | Refusal:

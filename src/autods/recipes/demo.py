@@ -64,7 +64,7 @@ def lf_grey_is_a_digit(row):
 def lf_photos_have_detail(row):
     if row.mode != "RGB":
         return ABSTAIN
-    return TEMPLE if row.sharpness > 600 else FLOWER
+    return TEMPLE if row.sharpness > 0.2 else FLOWER
 '''
 
 

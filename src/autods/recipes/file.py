@@ -91,11 +91,15 @@ class BuildRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A recipe with its sources resolved: each is a call that yields its Refs anew."""
+    """A recipe with its sources resolved: each is a call that yields its Refs anew.
+
+    `written` is the recipe as the user wrote it, `command` what runs it again.
+    """
 
     recipe: BuildRecipe
     sources: list[partial[Iterator[Ref]]]
     written: Mapping[str, Any]
+    command: str
 
 
 def read_recipe(path: Path) -> Plan:
@@ -110,7 +114,8 @@ def read_recipe(path: Path) -> Plan:
         _source(entry, document, ("sources", index), base)
         for index, entry in enumerate(recipe.sources)
     ]
-    return Plan(recipe=recipe, sources=sources, written=document.data)
+    command = f"autods build {path}"
+    return Plan(recipe=recipe, sources=sources, written=document.data, command=command)
 
 
 def folder_plan(folder: Path, name: str | None = None) -> Plan:
@@ -122,7 +127,8 @@ def folder_plan(folder: Path, name: str | None = None) -> Plan:
     )
     written = {"name": recipe.name, "sources": recipe.sources}
     source = partial(SOURCES["folder"], folder=folder)
-    return Plan(recipe=recipe, sources=[source], written=written)
+    command = f"autods build {folder}"
+    return Plan(recipe=recipe, sources=[source], written=written, command=command)
 
 
 def _source(

@@ -1,0 +1,141 @@
+"""The commands that make something: init, build, demo, export, alias."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autods.cli import command
+from autods.errors import UsageError
+
+
+@command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
+def init(folder: Path, workspace: Path | None, quiet: bool) -> Any:
+    """Make FOLDER a workspace: a catalog and a store in FOLDER/.autods."""
+    from autods.workspace import init as make
+
+    made = make(workspace or folder)
+    made.close()
+    if not quiet:
+        click.echo(f"A workspace is in {made.root}. Next: autods build RECIPE.yaml or a FOLDER")
+    return {"workspace": str(made.root), "catalog": made.catalog.url, "store": made.store.url}
+
+
+@command("build")
+@click.argument("what", type=click.Path(path_type=Path))
+@click.option("--name", help="The dataset's name, if WHAT is a folder.")
+def build(what: Path, name: str | None, workspace: Path | None, quiet: bool) -> Any:
+    """Build a dataset version from a recipe file or a folder of images.
+
+    The workspace is the nearest one at or above this folder; without one it is made here. A
+    build that was killed goes on when run again; one that finds nothing new does nothing.
+    """
+    from autods.recipes.file import folder_plan, read_recipe
+
+    if not what.exists():
+        raise UsageError(f"no recipe or folder {what}")
+    plan = folder_plan(what, name) if what.is_dir() else read_recipe(what)
+    return _build(plan, workspace, quiet)
+
+
+@command("demo")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default="demo")
+@click.option("--count", type=click.IntRange(min=30), default=600, show_default=True)
+def demo(folder: Path, count: int, workspace: Path | None, quiet: bool) -> Any:
+    """Write a small, real, untidy collection into FOLDER and build it there."""
+    from autods.recipes.demo import write_demo
+    from autods.recipes.file import read_recipe
+
+    recipe = folder / "recipe.yaml"
+    if not recipe.exists():
+        recipe = write_demo(folder, count)
+        if not quiet:
+            click.echo(f"Wrote an example collection and its recipe into {folder}/", err=True)
+    return _build(read_recipe(recipe), workspace or folder, quiet)
+
+
+@command("alias")
+@click.argument("version")
+@click.argument("name")
+def alias(version: str, name: str, workspace: Path | None, quiet: bool) -> Any:
+    """Let NAME point at VERSION: `autods alias cats@v3 gold` makes `cats@gold`."""
+    from autods.versions import alias as point
+    from autods.versions import find_version
+    from autods.workspace import open as open_workspace
+
+    with_catalog = open_workspace(workspace or ".")
+    found = find_version(with_catalog.catalog, version)
+    point(with_catalog.catalog, found, name)
+    if not quiet:
+        click.echo(f"{found.dataset}@{name} is {found.name}")
+    return {"alias": f"{found.dataset}@{name}", "version": found.name}
+
+
+@command("export")
+@click.argument("version")
+@click.argument("kind", type=click.Choice(["webdataset", "parquet", "folder"]))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--max-count", type=click.IntRange(min=1), default=1000, show_default=True,
+              help="Samples a shard, at most.")  # fmt: skip
+@click.option("--images", is_flag=True, help="Put the images' bytes into the parquet file.")
+def export(
+    version: str,
+    kind: str,
+    out: Path,
+    max_count: int,
+    images: bool,
+    workspace: Path | None,
+    quiet: bool,
+) -> Any:
+    """Write VERSION to OUT as WebDataset shards, a parquet file or a folder of images."""
+    from autods.recipes.layout import export_to
+    from autods.versions import find_version
+    from autods.workspace import open as open_workspace
+
+    place = open_workspace(workspace or ".")
+    found = find_version(place.catalog, version)
+    count = export_to(place, found, kind, out, max_count=max_count, images=images)
+    if not quiet:
+        click.echo(f"{count:,} samples of {found.name} are in {out}")
+    return {"version": found.name, "kind": kind, "out": str(out), "samples": count}
+
+
+def _build(plan: Any, workspace: Path | None, quiet: bool) -> Any:
+    from autods.cli.bars import Bars
+    from autods.recipes.build import build as run
+    from autods.run import Silent
+    from autods.workspace import Workspace, find, init
+
+    root = workspace or find(Path.cwd()) or Path.cwd()
+    place: Workspace = init(root)
+    if quiet:
+        built = run(place, plan, Silent())
+    else:
+        with Bars() as bars:
+            built = run(place, plan, bars)
+    if not quiet:
+        _show(built)
+    return _as_json(built)
+
+
+def _show(built: Any) -> None:
+    if built.facts is None:
+        click.echo(f"Nothing new: {built.version.name} is up to date, in {built.folder}")
+        return
+    from rich.console import Console
+
+    from autods.report.summary import print_summary
+
+    print_summary(built.facts, Console())
+
+
+def _as_json(built: Any) -> dict[str, Any]:
+    version = built.version
+    value = {"version": version.name, "digest": version.digest, "new": built.new}
+    value["folder"] = str(built.folder)
+    if built.facts is not None:
+        from autods.report.summary import to_json
+
+        value["facts"] = to_json(built.facts)
+    return value

@@ -1,0 +1,158 @@
+"""Taking in: every ref without an outcome is read or fetched, inspected, stored, accounted for."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from autods.assemble.checks import Checks
+from autods.catalog.tables import refs
+from autods.engine import Engine, Lost
+from autods.errors import BudgetError
+from autods.ingest.pending import PendingRef, count_pending, keep_arrivals, pending_refs
+from autods.ingest.policy import HttpPolicy
+from autods.ingest.work import Arrival, Input, discard, input_of, take_in, writable
+from autods.recipes.passing import FINGERPRINT, inspect
+from autods.run import Progress, batched, drain
+from autods.store import asset_key
+from autods.validate import Limits
+from autods.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """What is taken into which dataset, and how; the error budget is a share of `inputs`."""
+
+    workspace: Workspace
+    dataset_id: int
+    checks: Checks
+    http: HttpPolicy
+    inputs: int
+
+    @property
+    def fingerprint(self) -> str:
+        """What an outcome depends on; limits on what is known of an asset are not in it."""
+        checks = self.checks
+        return fingerprint(
+            FINGERPRINT, checks.max_bytes, checks.max_pixels, checks.mode == "report-only"
+        )
+
+    def pending(self) -> int:
+        """Count the inputs without an outcome."""
+        return count_pending(self.workspace.catalog, self.dataset_id, self.fingerprint)
+
+
+def take(intake: Intake, engine: Callable[[], Engine], progress: Progress) -> int:
+    """Run the one loop over what is pending; returns how many inputs were done.
+
+    Raises PlaceError if the store cannot be written, BudgetError once too many were refused.
+    """
+    total = intake.pending()
+    if not total:
+        return 0
+    writable(intake.workspace.store)
+    progress.step("ingest", total)
+    limits = Limits(max_bytes=intake.checks.max_bytes, max_pixels=intake.checks.max_pixels)
+    work = functools.partial(
+        take_in,
+        store=intake.workspace.store,
+        inspect=functools.partial(inspect, limits=limits),
+        max_bytes=intake.checks.max_bytes,
+        keep_refused=intake.checks.mode == "report-only",
+    )
+    return drain(
+        _batches(intake, total), work, _Commit(intake),
+        engine=engine(), catalog=intake.workspace.catalog, progress=progress,
+    )  # fmt: skip
+
+
+def _batches(intake: Intake, total: int) -> Iterator[list[Input]]:
+    """Files first, then downloads; small jobs in small batches, so that all workers share."""
+    size = max(1, min(64, total // 8))
+    yield from batched(_files(intake), size)
+    yield from batched(_downloads(intake), size)
+
+
+def _pending(intake: Intake) -> Iterator[PendingRef]:
+    return pending_refs(intake.workspace.catalog, intake.dataset_id, intake.fingerprint)
+
+
+def _files(intake: Intake) -> Iterator[Input]:
+    store = intake.workspace.store
+    for ref in _pending(intake):
+        held = store.local_path(asset_key(ref.sha256)) if ref.sha256 else None
+        if held and held.exists():  # Known bytes are looked at again where they lie.
+            yield Input(ref.id, str(held))
+        elif not _is_http(ref):
+            yield input_of(ref.id, ref.location)
+
+
+def _downloads(intake: Intake) -> Iterator[Input]:
+    """Fetch what is remote; a download is spooled to a file that a worker then reads."""
+    first = next((ref for ref in _pending(intake) if _is_http(ref)), None)
+    if first is None:
+        return
+    from autods.ingest.http import Request, fetch
+
+    spool = intake.workspace.folder("spool", str(intake.dataset_id))
+    for leftover in spool.iterdir():
+        leftover.unlink()
+    policy = replace(intake.http, max_bytes=min(intake.http.max_bytes, intake.checks.max_bytes))
+    requests = (
+        Request(index=ref.id, url=ref.location) for ref in _pending(intake) if _is_http(ref)
+    )
+    for got in fetch(requests, policy, spool):
+        path = None if got.path is None else str(got.path)
+        yield Input(got.index, path, spooled=True, refusal=got.refusal)
+
+
+def _is_http(ref: PendingRef) -> bool:
+    return ref.sha256 is None and ref.location.startswith(("http://", "https://"))
+
+
+class _Commit:
+    """Writes a batch's outcomes, and ends the run once too many inputs were refused."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._refused = self._refused_before()
+
+    def __call__(
+        self, db: sa.Connection, inputs: Sequence[Input], arrivals: list[Arrival | Lost]
+    ) -> None:
+        intake = self._intake
+        keep_arrivals(
+            intake.workspace.catalog, db, inputs, arrivals, fingerprint=intake.fingerprint
+        )
+        discard(inputs)
+        self._refused += sum(isinstance(a, Lost) or a.refusal is not None for a in arrivals)
+        if self._refused > intake.checks.error_budget * intake.inputs:
+            raise BudgetError(
+                f"{self._refused:,} of {intake.inputs:,} inputs were refused, more than the error "
+                f"budget of {intake.checks.error_budget:.0%}: `autods show --refused` says why; "
+                "validate.error_budget in the recipe sets the limit"
+            )
+
+    def _refused_before(self) -> int:
+        query = sa.select(sa.func.count()).where(
+            refs.c.dataset_id == self._intake.dataset_id,
+            refs.c.gone_at.is_(None),
+            refs.c.fingerprint == self._intake.fingerprint,
+            refs.c.status == "rejected",
+        )
+        with self._intake.workspace.catalog.read() as db:
+            return db.scalar(query) or 0
+
+
+def fingerprint(*parts: Any) -> str:
+    """Hash what a result depends on, in hex.
+
+    >>> fingerprint(1, {"a": 2}) == fingerprint(1, {"a": 2}) != fingerprint(1, {"a": 3})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

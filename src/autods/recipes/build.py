@@ -15,6 +15,7 @@ from autods.assemble.checks import judge, judges
 from autods.assemble.members import read_members
 from autods.assemble.splits import Placed, assign_splits
 from autods.catalog.tables import labels, placements, refs
+from autods.dedup.confirm import FINGERPRINT as CONFIRM
 from autods.dedup.confirm import same_picture
 from autods.dedup.decide import DedupPolicy
 from autods.dedup.place import Placing, place
@@ -67,7 +68,7 @@ class _Build:
         self.dataset_id = self.catalog.dataset_id(self.recipe.name)
         self.journal = Journal(self.catalog, self.dataset_id, "build")
         self.policy = fingerprint(
-            asdict(self.recipe.dedup), asdict(self.recipe.validate), FINGERPRINT,
+            asdict(self.recipe.dedup), asdict(self.recipe.validate), FINGERPRINT, CONFIRM, CONFIRM,
             _text_of(self.recipe.validate.checks),
         )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""From refs to bytes: fetching and reading, politely, with every refusal kept."""

@@ -68,7 +68,7 @@ class _Build:
         self.dataset_id = self.catalog.dataset_id(self.recipe.name)
         self.journal = Journal(self.catalog, self.dataset_id, "build")
         self.policy = fingerprint(
-            asdict(self.recipe.dedup), asdict(self.recipe.validate), FINGERPRINT, CONFIRM, CONFIRM,
+            asdict(self.recipe.dedup), asdict(self.recipe.validate), FINGERPRINT, CONFIRM,
             _text_of(self.recipe.validate.checks),
         )  # fmt: skip
 

@@ -125,14 +125,16 @@ def test_workers_and_places_do_not_change_the_version(
 
 
 def test_one_more_file_costs_one_file(build: Build, tree: Tree, tmp_path: Path) -> None:
-    recipe = write_demo(tmp_path, 150)
-    recipe.write_text(recipe.read_text() + "\nshards: {max_count: 20}\n")
-    first = build(recipe)
+    write_demo(tmp_path, 150)
+    recipe = tmp_path / "labelled.yaml"
+    text = "name: demo\nsources:\n  - folder: labelled\nshards: {max_count: 20}\n"
+    recipe.write_text(text)
+    first = build(recipe, "-w", tmp_path)
     store = tree(tmp_path, ".autods/store/raw/**/*")
     shards = tree(Path(first["folder"]), "shards/**/*.tar")
     new = tmp_path / "labelled" / "temple" / "one-more.png"
     _draw(new)
-    second = build(recipe)
+    second = build(recipe, "-w", tmp_path)
     assert second["version"] == "demo@v2"
     assert second["facts"]["changes"]["added"] == 1
     assert len(tree(tmp_path, ".autods/store/raw/**/*").keys() - store.keys()) == 1
@@ -142,9 +144,9 @@ def test_one_more_file_costs_one_file(build: Build, tree: Tree, tmp_path: Path) 
 
 def test_a_removed_file_leaves_the_next_version_and_no_other(build: Build, tmp_path: Path) -> None:
     recipe = write_demo(tmp_path, 60)
-    first = build(recipe)
+    first = build(recipe, "-w", tmp_path)
     next(iter(sorted((tmp_path / "labelled" / "temple").glob("*.jpg")))).unlink()
-    second = build(recipe)
+    second = build(recipe, "-w", tmp_path)
     assert second["facts"]["changes"]["removed"] <= 1
     assert Path(first["folder"]).exists()
     back = json.loads(_diff(tmp_path, "demo@v2", "demo@v1"))

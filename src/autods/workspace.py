@@ -55,7 +55,7 @@ def find(start: Path) -> Path | None:
     return next((path for path in (here, *here.parents) if (path / FOLDER).is_dir()), None)
 
 
-def open(url_or_path: str | Path = ".") -> Workspace:  # noqa: A001 - the one door's public name
+def open(url_or_path: str | Path = ".") -> Workspace:
     """Open the workspace at a path, or the nearest one above it.
 
     Raises PlaceError if there is none.

@@ -77,14 +77,17 @@ _DEFAULT = Likeness()
 
 
 def stack_thumbs(thumbs: "Sequence[bytes]") -> "Thumbs":
-    """Thumbnails as the array (n, 384) that `same_picture` takes.
+    """Thumbnails as the array (n, 384) that `same_picture` takes; `UsageError` on another length.
 
     >>> stack_thumbs([bytes(384), bytes(384)]).shape
     (2, 384)
     """
     import numpy as np
 
-    return _checked(np.frombuffer(b"".join(thumbs), np.uint8).reshape(len(thumbs), -1))
+    for thumb in thumbs:
+        if len(thumb) != THUMB_BYTES:
+            raise UsageError(f"a thumbnail of {len(thumb)} bytes, not {THUMB_BYTES}")
+    return np.frombuffer(b"".join(thumbs), np.uint8).reshape(-1, THUMB_BYTES)
 
 
 def same_picture(

@@ -61,8 +61,9 @@ def weak_labels(
     ids = members["asset_id"].to_numpy()
     return WeakLabels(
         said=[
-            # Rounded: a refit on more rows that changes the sixth digit is no news.
-            {"asset_id": int(i), "label": classes[c], "probability": round(float(p), 4)}
+            # Rounded: a model knows no better, and a refit on one more row then seldom changes
+            # what was said of the others, or the shards that say it.
+            {"asset_id": int(i), "label": classes[c], "probability": round(float(p), 2)}
             for i, c, p in zip(ids[told], chosen[told], sure[told], strict=True)
         ],
         functions=lf_summary(votes.L, votes.names, _gold(members, classes)),

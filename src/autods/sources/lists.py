@@ -1,24 +1,26 @@
 """Lists as sources: URLs in a text file, CSV or parquet, and a table joined to an image folder."""
 
-import csv
-import json
+import os
+import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from autods.errors import SourceError
 from autods.records import Ref
-from autods.settings import did_you_mean
-from autods.sources.files import file_location, printable
+from autods.sources.files import file_location
+from autods.sources.rows import FAULT, LINE, Row, read_rows
+from autods.sources.storable import printable, storable
 
-Row = Mapping[str, Any]
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://\S", re.IGNORECASE)
 
 
 def urls(
     urls: Path,
     *,
     name: str | None = None,
-    license: str | None = None,  # noqa: A002 - the word of the recipe and the seed
+    license: str | None = None,
     url_column: str = "url",
     caption_column: str = "caption",
     license_column: str = "license",
@@ -27,18 +29,19 @@ def urls(
     """Yield one Ref a URL, in the list's order; a new line at its end is a new input.
 
     A `.txt` holds one URL a line (`#` begins a comment); `.csv`, `.tsv` and `.parquet` have
-    columns, of which those not named above become metadata. A line that is no URL is an input
-    too, refused later with its reason. Raises SourceError if the file is missing, empty, or has
-    no such column.
+    columns, of which those not named above become metadata. A line that is no URL, names a file of
+    this machine or has more cells than the header is an input too, refused later with its reason.
+    Raises SourceError if the file is missing or empty, or has no `url_column` or no column of
+    another name that was asked for.
     """
     columns = {"caption": caption_column, "license": license_column, "label": label_column}
-    for row in _rows(urls, url_column):
-        url = printable(str(row.get(url_column) or "").strip())
+    for row in read_rows(urls, url_column, _asked(columns)):
+        url = _cell(row.get(url_column)) or ""
         yield Ref(
-            uri=url or f"line {row[_LINE]}",
-            source=name or urls.stem,
-            location=url if ":" in url else f"refused:bad-url:no URL: {url[:200]!r}",
-            **_described(row, columns, {url_column}, license),
+            uri=url or f"line {row[LINE]}",
+            source=name or list_name(urls),
+            location=_refused("bad-row", row[FAULT]) if FAULT in row else _place(url),
+            **_described(row, columns, url_column, license),
         )
 
 
@@ -47,7 +50,7 @@ def table(
     *,
     images: Path,
     name: str | None = None,
-    license: str | None = None,  # noqa: A002 - the word of the recipe and the seed
+    license: str | None = None,
     image_column: str = "image",
     caption_column: str = "caption",
     license_column: str = "license",
@@ -55,120 +58,84 @@ def table(
 ) -> Iterator[Ref]:
     """Yield one Ref a row of a CSV or parquet file whose `image_column` names a file in `images`.
 
-    A row whose file is missing, or lies outside `images`, is an input too, refused with its
-    reason. Raises SourceError if the table is missing, empty, or has no such column.
+    A row whose file is missing, or lies outside `images` (where a symlink may lead), is an input
+    too, refused with its reason. Raises SourceError as `urls` does.
     """
     root = images.absolute()
-    if not root.is_dir():
-        raise SourceError(f"no folder {root} for the images of {table}")
+    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where access is denied
+        raise SourceError(f"no folder {printable(str(root))} for the images of {table}")
+    real_root = os.path.realpath(root)
     columns = {"caption": caption_column, "license": license_column, "label": label_column}
-    for row in _rows(table, image_column):
-        file_name = str(row.get(image_column) or "").strip()
-        location, stamp = _locate(root, file_name)
+    for row in read_rows(table, image_column, _asked(columns)):
+        file_name = _cell(row.get(image_column)) or ""
+        location, stamp = _locate(root, real_root, file_name)
         yield Ref(
-            uri=printable(file_name) or f"line {row[_LINE]}",
-            source=name or table.stem,
-            location=location,
+            uri=file_name or f"line {row[LINE]}",
+            source=name or list_name(table),
+            location=_refused("bad-row", row[FAULT]) if FAULT in row else location,
             stamp=stamp,
-            **_described(row, columns, {image_column}, license),
+            **_described(row, columns, image_column, license),
         )
 
 
-def _locate(root: Path, file_name: str) -> tuple[str, str]:
+def list_name(path: Path) -> str:
+    """Give the name a list goes by where its user gave none.
+
+    >>> list_name(Path("lists/crawl.csv"))
+    'crawl'
+    """
+    return printable(path.stem)
+
+
+def _asked(columns: Mapping[str, str]) -> list[str]:
+    """The columns that must be there: a user named them, they are not just what we look for."""
+    return [column for field, column in columns.items() if column != field]
+
+
+def _place(url: str) -> str:
+    """Say where a URL's bytes are; a list from elsewhere does not get to read files of ours."""
+    found = _URL.match(url)
+    if not found:
+        return _refused("bad-url", f"no URL: {url[:200]!r}")
+    scheme = found[1].lower()
+    if scheme in {"file", "refused"}:
+        detail = f"a list may not name files of this machine (a `table` may): {url[:200]!r}"
+        return _refused("unsupported-scheme", detail)
+    return scheme + url[len(scheme) :]
+
+
+def _locate(root: Path, real_root: str, file_name: str) -> tuple[str, str]:
     """Find a row's file, never outside its folder; gives location and stamp."""
-    if not file_name or "\0" in file_name:
-        return f"refused:bad-path:no file name: {file_name!r}", ""
+    if not file_name:
+        return _refused("bad-path", "no file name"), ""
     path = root / file_name
-    if not path.resolve().is_relative_to(root.resolve()):
-        return f"refused:bad-path:{file_name!r} lies outside the image folder", ""
+    if not Path(os.path.realpath(path)).is_relative_to(real_root):
+        return _refused("bad-path", f"{file_name!r} lies outside the image folder"), ""
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError:
         return file_location(str(path)), "missing"
-    return file_location(str(path)), f"{stat.st_size}:{stat.st_mtime_ns}"
+    if not stat.S_ISREG(found.st_mode):
+        return _refused("bad-path", f"{file_name!r} is no file"), ""
+    return file_location(str(path)), f"{found.st_size}:{found.st_mtime_ns}"
 
 
-_LINE = "\0line"  # A key that no column can have.
+def _refused(reason: str, detail: str) -> str:
+    return f"refused:{reason}:{printable(detail)}"
 
 
 def _described(
-    row: Row, columns: Mapping[str, str], used: set[str], license_: str | None
+    row: Row, columns: Mapping[str, str], used: str, license_: str | None
 ) -> dict[str, Any]:
     """Sort a row's cells into what a Ref says of itself; unnamed columns become metadata."""
     said = {field: _cell(row.get(column)) for field, column in columns.items()}
     said["license"] = said["license"] or license_
-    named = used | set(columns.values()) | {_LINE}
-    meta = {k: _plain(v) for k, v in row.items() if k not in named and v not in (None, "")}
-    return {**said, "meta": meta}
+    named = {used, *columns.values(), LINE, FAULT}
+    cells = {printable(key): storable(value) for key, value in row.items() if key not in named}
+    return {**said, "meta": {k: v for k, v in cells.items() if v is not None and v != ""}}
 
 
 def _cell(value: Any) -> str | None:
-    return None if value is None or value == "" else printable(str(value))
-
-
-def _plain(value: Any) -> Any:
-    """Keep what JSON can hold; anything else is kept as text."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return str(value)
-    return value
-
-
-def _rows(path: Path, wanted: str) -> Iterator[Row]:
-    """Read any of the list formats as mappings that know their line."""
-    readers = {".txt": _text, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise SourceError(f"{path}: not a list of ours (valid: {', '.join(readers)})")
-    if not path.is_file():
-        raise SourceError(f"no file {path.absolute()}")
-    empty = True
-    try:
-        for row in reader(path, wanted):
-            empty = False
-            yield row
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    if empty:
-        raise SourceError(f"{path} is empty: no inputs")
-
-
-def _text(path: Path, wanted: str) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", errors="backslashreplace") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip() and not line.startswith("#"):
-                yield {wanted: line, _LINE: number}
-
-
-def _csv(path: Path, wanted: str) -> Iterator[Row]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter, restkey=_LINE)
-        try:
-            _want(path, wanted, list(reader.fieldnames or []))
-            for row in reader:
-                yield {**row, _LINE: reader.line_num}
-        except csv.Error as error:
-            raise SourceError(f"{path}:{reader.line_num}: not CSV: {error}") from error
-
-
-def _parquet(path: Path, wanted: str) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise SourceError(f"{path}: not parquet: {error}") from error
-    _want(path, wanted, file.schema_arrow.names)
-    number = 0
-    for batch in file.iter_batches(4096):
-        for row in batch.to_pylist():
-            number += 1
-            yield {**row, _LINE: number}
-
-
-def _want(path: Path, wanted: str, columns: list[str]) -> None:
-    if wanted not in columns:
-        raise SourceError(f"{path} has no column {wanted!r}; {did_you_mean(wanted, columns)}")
+    """Read a cell as text; empty, null and NaN say nothing."""
+    plain = storable(value)
+    return None if plain is None else str(plain).strip() or None

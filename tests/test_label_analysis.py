@@ -62,7 +62,7 @@ def test_rows_without_a_gold_label_do_not_count_towards_accuracy() -> None:
 
 def test_a_function_that_never_votes_has_no_share_in_anything() -> None:
     silent = lf_summary([[-1, 0], [-1, 1]], gold=[0, 0])[0]
-    assert (silent.name, silent.polarity, silent.coverage, silent.accuracy) == ("0", (), 0.0, 0.0)
+    assert (silent.name, silent.polarity, silent.coverage, silent.accuracy) == ("0", (), 0.0, None)
 
 
 def test_no_rows_give_zero_and_no_warning() -> None:

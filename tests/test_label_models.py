@@ -109,12 +109,11 @@ def test_the_default_model_is_on_average_no_worse_with_ties_broken_at_random() -
         train, _ = votes_and_gold(name, "train")
         votes, gold = votes_and_gold(name, "test")
         keys = [str(row) for row in range(len(gold))]
-        for method in scores:
+        for method, scored in scores.items():
             for seed in range(20):
                 model = LabelModel(2, method, seed=seed).fit(train)  # type: ignore[arg-type]
                 said = model.predict(votes, "random", keys)
-                right = percent(said == gold) if name == "youtube" else f1(said, gold)
-                scores[method].append(right)
+                scored.append(percent(said == gold) if name == "youtube" else f1(said, gold))
     assert np.mean(scores["em"]) >= np.mean(scores["majority"])
 
 

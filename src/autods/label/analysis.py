@@ -23,7 +23,7 @@ class LFSummary:
 
     `coverage` are the rows it votes on, `overlaps` those of them on which another function votes
     too, `conflicts` those on which another one votes differently. `accuracy` is the share of its
-    votes that equal the gold label: None without gold labels, 0 without votes.
+    votes that equal the gold label, None where no vote of its meets one.
     """
 
     name: str
@@ -51,6 +51,7 @@ def lf_summary(
         raise UsageError(f"{len(titles)} names for {matrix.shape[1]} functions")
     shares = (lf_coverages(matrix), lf_overlaps(matrix), lf_conflicts(matrix))
     right = None if gold is None else lf_accuracies(matrix, gold)
+    tested = np.zeros(matrix.shape[1]) if gold is None else _tested(matrix, gold)
     return [
         LFSummary(
             name=title,
@@ -58,7 +59,7 @@ def lf_summary(
             coverage=float(shares[0][j]),
             overlaps=float(shares[1][j]),
             conflicts=float(shares[2][j]),
-            accuracy=None if right is None else float(right[j]),
+            accuracy=None if right is None or not tested[j] else float(right[j]),
         )
         for j, (title, polarity) in enumerate(zip(titles, lf_polarities(matrix), strict=True))
     ]
@@ -125,6 +126,12 @@ def lf_accuracies(votes: ArrayLike, gold: ArrayLike) -> Floats:
     right = voted & (matrix == truth[:, None])
     accuracies: Floats = right.sum(axis=0) / np.maximum(voted.sum(axis=0), 1)
     return accuracies
+
+
+def _tested(matrix: Votes, gold: ArrayLike) -> NDArray[np.int64]:
+    """Count each function's votes on rows that have a gold label."""
+    known = np.asarray(gold) >= 0
+    return (matrix[known] >= 0).sum(axis=0)
 
 
 def _voters(matrix: Votes) -> NDArray[np.int64]:

@@ -27,10 +27,11 @@ def decide(
     """Choose a label for each row of (n, k) probabilities; returns (n,).
 
     Classes tie where their probabilities do, and all of them where no function voted: there the
-    model knows nothing of the row but its prior. `abstain` then answers -1; `first` takes the lowest
-    of the tied classes; `random` takes one of them by a hash of the row's votes and the seed, so that
-    neither the order nor the number of rows matters. Rows with the same votes then fall alike, all
-    uncovered rows on one class: give `keys`, one name per row, to have each row fall by its name.
+    model knows nothing of the row but its prior. `abstain` then answers -1; `first` takes the
+    lowest of the tied classes; `random` takes one of them by a hash of the row's votes and the
+    seed, so that neither the order nor the number of rows matters. Rows with the same votes then
+    fall alike, all uncovered rows on one class: give `keys`, one name per row, to have each row
+    fall by its name.
     Raises UsageError for another policy and for a wrong number of keys.
 
     >>> one = np.array([[0.5, 0.5], [0.2, 0.8]])

@@ -61,10 +61,10 @@ def lf_grey_is_a_digit(row):
 
 
 @labeling_function()
-def lf_photos_have_detail(row):
+def lf_outdoors_is_bright(row):
     if row.mode != "RGB":
         return ABSTAIN
-    return TEMPLE if row.sharpness > 0.2 else FLOWER
+    return TEMPLE if row.brightness > 0.4 else FLOWER
 '''
 
 

@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No test measures time: a busy machine must not fail one.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real inputs with known answers; they lie beside the checkout, never in it."""

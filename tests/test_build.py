@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small, untidy collection; gives its recipe."""
-    return write_demo(tmp_path_factory.mktemp("collection"), 150)
+    return write_demo(tmp_path_factory.mktemp("collection"), 90)
 
 
 def counts(built: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def test_the_recipe_of_the_readme_is_one(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     [recipe] = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "recipe.yaml").write_text(recipe)
+    (tmp_path / "labels.py").write_text("")
     plan = read_recipe(tmp_path / "recipe.yaml")
     assert plan.recipe.name == "cats"
     assert len(plan.sources) == 3

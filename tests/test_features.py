@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from autods.dedup import confirm
 from autods.features import PHASH_ALGORITHM, THUMB_BYTES, Features, measure, phash_hex
-from autods.features.resample import COLUMN_UNIT, ROW_UNIT, column_weights, row_weights
+from autods.features.resample import UNIT, weights
 from autods.validate import Picture, decode
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -210,15 +210,13 @@ def test_the_thumbnail_is_the_one_that_confirmation_reads() -> None:
 def test_all_arithmetic_is_exact_so_that_every_processor_agrees(
     pixels: int, before: float, after: float
 ) -> None:
-    start, stop = before / 2, pixels - after / 2
-    rows, columns = row_weights(pixels, start, stop), column_weights(pixels, start, stop)
-    assert np.array_equal(rows, np.rint(rows))
-    assert np.array_equal(columns, np.rint(columns))
-    first = 255 * np.abs(rows.astype(np.float64)).sum(axis=1).max()
-    assert first < 2**24
-    assert first * np.abs(columns).sum(axis=0).max() < 2**53
-    assert (rows[8:].sum(axis=1) == ROW_UNIT).all()
-    assert (columns[:, 8:24].sum(axis=0) == COLUMN_UNIT).all()
+    axis = weights(pixels, before / 2, pixels - after / 2)
+    assert np.array_equal(axis, np.rint(axis))
+    gain = np.abs(axis.astype(np.float64)).sum(axis=1).max()
+    assert 255 * gain < 2**24
+    assert 255 * gain * gain * 1000 < 2**53
+    assert (axis[8:].sum(axis=1) == UNIT).all()
+    assert (axis[1:8].sum(axis=1) == 0).all()
 
 
 def test_features_travel_between_processes(photos: list[Image.Image]) -> None:

@@ -19,6 +19,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, Self, TypeVar
 
@@ -72,6 +73,7 @@ class LocalEngine:
         self.item_timeout = item_timeout
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__, *preload])
+        _start_server()
         self._hands = [_Hand(self._context, item_timeout) for _ in range(self.workers)]
         # Processes start while the caller opens its database; nobody waits for them here.
         self._warming = [threading.Thread(target=hand.ready, daemon=True) for hand in self._hands]
@@ -289,6 +291,21 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+
+
+def _start_server() -> None:
+    """Start the process that forks the workers, with one thread each for their arithmetic.
+
+    There is a worker a processor: more threads in each would only get in each other's way.
+    """
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    missing = {name: value for name, value in single.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name in missing:
+            del os.environ[name]
 
 
 @contextlib.contextmanager

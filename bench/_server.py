@@ -85,7 +85,7 @@ async def _answer(root: Path, reader: asyncio.StreamReader, writer: asyncio.Stre
             path = head.split(b" ", 2)[1].decode()
             if path.startswith("/slow/"):
                 await asyncio.sleep(DELAY)
-            data = (root / Path(path).name).read_bytes()
+            data = (root / path.removeprefix("/slow").lstrip("/")).read_bytes()
             about = f"Content-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             writer.write(b"HTTP/1.1 200 OK\r\n" + about.encode() + data)
             await writer.drain()

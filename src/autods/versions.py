@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import aliases, datasets, now, versions
-from autods.errors import UsageError
-from autods.store import Store
+from autods.errors import PlaceError, UsageError
+from autods.store import Store, sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,22 +51,24 @@ def freeze(
     recipe: Mapping[str, Any],
     stats: Mapping[str, Any],
 ) -> tuple[Version, bool]:
-    """Freeze `members` (one row a sample, sorted by sha256); also tells whether that is new.
+    """Freeze `members`, one row a sample; also tells whether that is a new version.
 
     The same members are the same version: nothing is written then but the alias `latest`.
-    The manifest is written before its row, so a version that can be seen can be read.
+    The manifest is written before its row, so a version that can be seen can be read. Its parent
+    is the version that was `latest`.
     """
+    members = members.sort_by("sha256")
     digest = digest_of(members)
-    manifest = f"processed/manifests/{digest}.parquet"
-    if not store.has(manifest):
-        store.put(manifest, _parquet(members))
     dataset_id = catalog.dataset_id(dataset)
+    mine = _number(dataset_id).where(versions.c.digest == digest)
+    with catalog.read() as db:
+        manifest = "" if db.scalar(mine) else _keep(store, members)
     with catalog.begin() as db:
-        found = db.scalar(_number(dataset_id).where(versions.c.digest == digest))
-        latest = db.scalar(_number(dataset_id).order_by(versions.c.number.desc()).limit(1))
-        number = found or (latest or 0) + 1
+        found = db.scalar(mine)  # Asked again: another process may have been quicker.
+        highest = db.scalar(_number(dataset_id).order_by(versions.c.number.desc()).limit(1))
+        number = found or (highest or 0) + 1
         if found is None:
-            row = {"number": number, "digest": digest, "parent_number": latest}
+            row = {"number": number, "digest": digest, "parent_number": _latest(db, dataset_id)}
             row |= {"manifest": manifest, "recipe": dict(recipe), "stats": dict(stats)}
             db.execute(sa.insert(versions), {"dataset_id": dataset_id, "created_at": now(), **row})
         moved = {"dataset_id": dataset_id, "alias": LATEST, "number": number}
@@ -74,12 +76,30 @@ def freeze(
     return find_version(catalog, f"{dataset}@v{number}"), found is None
 
 
+def _keep(store: Store, members: "pa.Table") -> str:
+    """Store a manifest under the hash of its bytes, and give its key.
+
+    Not under the version's digest: two versions may agree in that and differ in a source or a
+    license, and each must keep its own.
+    """
+    data = _parquet(members)
+    key = f"processed/manifests/{sha256_of(data)}.parquet"
+    if not store.has(key):
+        store.put(key, data)
+    return key
+
+
+def _latest(db: sa.Connection, dataset_id: int) -> int | None:
+    mine = (aliases.c.dataset_id == dataset_id, aliases.c.alias == LATEST)
+    return db.scalar(sa.select(aliases.c.number).where(*mine))
+
+
 def _number(dataset_id: int) -> "sa.Select[Any]":
     return sa.select(versions.c.number).where(versions.c.dataset_id == dataset_id)
 
 
 def digest_of(members: "pa.Table") -> str:
-    """Hash the identity columns of the members, in hex.
+    """Hash the identity columns of the members, in hex; the order of the rows is of no account.
 
     Hashed is their text as CSV (RFC 4180; an empty cell is null, `""` is an empty string), so
     the digest depends neither on parquet's layout nor on a library's version of it.
@@ -101,17 +121,26 @@ def digest_of(members: "pa.Table") -> str:
         def close(self) -> None: ...
 
     with pa.PythonFile(Sink(), mode="w") as file:
-        pa_csv.write_csv(members.select(list(IDENTITY)), file)
+        pa_csv.write_csv(members.select(list(IDENTITY)).sort_by("sha256"), file)
     return hasher.hexdigest()
 
 
 def read_members(store: Store, version: Version) -> "pa.Table":
-    """Read a version's members back, as they were frozen."""
+    """Read a version's members back, as they were frozen.
+
+    Raises PlaceError if its manifest is gone or damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = store.local_path(version.manifest)
-    return pq.read_table(path or pa.BufferReader(store.get(version.manifest)))
+    try:
+        if path and path.exists():
+            return pq.read_table(path)
+        return pq.read_table(pa.BufferReader(store.get(version.manifest)))
+    except (pa.ArrowException, OSError) as error:
+        message = f"the manifest of {version.name} cannot be read ({version.manifest}): {error}"
+        raise PlaceError(message) from error
 
 
 def find_version(catalog: Catalog, name: str) -> Version:
@@ -146,8 +175,9 @@ def list_versions(catalog: Catalog, dataset: str | None = None) -> list[Version]
 
 def alias(catalog: Catalog, version: Version, name: str) -> None:
     """Let `name` point at a version; an alias moves, a version never changes."""
-    if name == LATEST or re.fullmatch(r"v\d+", name) or not re.fullmatch(r"[\w][\w.-]*", name):
-        raise UsageError(f"not an alias: {name!r} (letters, digits, '.', '-'; not vN or latest)")
+    if name == LATEST or re.fullmatch(r"v\d+", name) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        message = "letters, digits, '.', '_' and '-', 100 at most; not vN or latest"
+        raise UsageError(f"not an alias: {name!r} ({message})")
     row = {"dataset_id": version.dataset_id, "alias": name, "number": version.number}
     with catalog.begin() as db:
         catalog.replace(db, aliases, [row])

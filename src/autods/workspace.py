@@ -8,7 +8,7 @@ from autods.errors import PlaceError, UsageError
 from autods.store import Store, open_store
 
 FOLDER = ".autods"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Workspace:
@@ -28,7 +28,10 @@ class Workspace:
     def folder(self, *parts: str) -> Path:
         """Give a folder of ours inside `.autods`, made if missing."""
         path = self.home.joinpath(*parts)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlaceError(f"cannot make the folder {path}: {error.strerror}") from error
         return path
 
     def dataset_folder(self, name: str, number: int) -> Path:

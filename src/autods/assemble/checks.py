@@ -5,6 +5,7 @@ import runpy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -38,6 +39,12 @@ class Checks:
     checks: Path | None = None
     error_budget: Annotated[float, Ge(0), Le(1)] = 1.0
 
+    def __post_init__(self) -> None:
+        for what in ("width", "height", "bytes"):
+            low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if high is not None and low > high:
+                raise UsageError(f"min_{what} {low} exceeds max_{what} {high}: nothing would pass")
+
 
 def judges(checks: Checks) -> list[tuple[str, Check]]:
     """Give the checks as named functions, the user's own last.
@@ -57,16 +64,35 @@ def judges(checks: Checks) -> list[tuple[str, Check]]:
 def judge(row: Mapping[str, Any], named: Sequence[tuple[str, Check]]) -> tuple[str, str] | None:
     """Give the first reason against an asset, with its detail; None if there is none.
 
-    A check that raises rejects nothing silently: its own failing is the reason.
+    A check that raises, or answers what is no reason, rejects nothing silently: its own failing
+    is the reason. It sees the row, and cannot change it.
     """
+    seen = MappingProxyType(row)
     for name, check in named:
         try:
-            reason = check(row)
+            reason: Any = check(seen)
         except Exception as error:  # noqa: BLE001 - the edge to the user's code
-            return f"{name}-failed", f"{type(error).__name__}: {error}"
+            return f"{name}-failed", _told(f"{type(error).__name__}: {error}")
+        if isinstance(reason, str):
+            return name, _told(reason)
         if reason is not None:
-            return name, str(reason)
+            return f"{name}-failed", _told(f"answered {reason!r}: None or a reason is wanted")
     return None
+
+
+def _told(detail: str) -> str:
+    """Keep what a database can hold of what user's code says."""
+    return detail[:1000].replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def format_name(name: str) -> str:
+    """Give a format's name as we keep it, from one of those in use.
+
+    >>> format_name("jpg"), format_name("png")
+    ('JPEG', 'PNG')
+    """
+    known = {"JPG": "JPEG", "TIF": "TIFF", "HEIC": "HEIF"}
+    return known.get(name.upper(), name.upper())
 
 
 def load_checks(path: Path) -> list[tuple[str, Check]]:
@@ -78,7 +104,7 @@ def load_checks(path: Path) -> list[tuple[str, Check]]:
         raise UsageError(f"no file of checks {path}")
     try:
         found = runpy.run_path(str(path))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     named: list[tuple[str, Check]] = [
         (name.removeprefix("check_").replace("_", "-"), value)
@@ -111,12 +137,12 @@ def _aspect(row: Mapping[str, Any], checks: Checks) -> str | None:
     width, height = row["width"], row["height"]
     aspect = max(width, height) / max(1, min(width, height))
     if checks.max_aspect is not None and aspect > checks.max_aspect:
-        return f"sides at {aspect:.1f} to 1, {checks.max_aspect:g} allowed"
+        return f"sides at {aspect:.4g} to 1, {checks.max_aspect:g} allowed"
     return None
 
 
 def _format(row: Mapping[str, Any], checks: Checks) -> str | None:
-    allowed = {name.upper().replace("JPG", "JPEG") for name in checks.formats}
+    allowed = {format_name(name) for name in checks.formats}
     if allowed and row["format"] not in allowed:
         return f"{row['format']}, allowed: {', '.join(sorted(allowed))}"
     return None

@@ -28,9 +28,10 @@ class Splits:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-9:
-            raise UsageError(f"split: train + val + test must be 1, found {total:g}")
+        shares = (self.train, self.val, self.test)
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):
+            found = " + ".join(f"{share:g}" for share in shares)
+            raise UsageError(f"train + val + test must be 1, none below 0; found {found}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,8 @@ def lf_accuracies(votes: ArrayLike, gold: ArrayLike) -> Floats:
 
 def _tested(matrix: Votes, gold: ArrayLike) -> NDArray[np.int64]:
     """Count each function's votes on rows that have a gold label."""
-    known = np.asarray(gold) >= 0
-    return (matrix[known] >= 0).sum(axis=0)
+    voted: NDArray[np.int64] = (matrix[np.asarray(gold) >= 0] >= 0).sum(axis=0)
+    return voted
 
 
 def _voters(matrix: Votes) -> NDArray[np.int64]:

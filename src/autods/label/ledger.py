@@ -7,10 +7,14 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import labels, now, refs
+from autods.errors import UsageError
 from autods.run import batched
 
 PRECEDENCE = ("human", "source", "weak", "model")
 """Who is believed first; within one kind the newest entry counts."""
+
+WITHDRAWN = ""
+"""Entered where a kind of voice takes back what it said last: an entry is never removed."""
 
 
 def in_force(dataset_id: int) -> sa.Subquery:
@@ -18,14 +22,14 @@ def in_force(dataset_id: int) -> sa.Subquery:
 
     Columns: asset_id, label, kind, said_by, probability.
     """
-    rank = sa.case({kind: i for i, kind in enumerate(PRECEDENCE)}, value=labels.c.kind)
-    order = sa.func.row_number().over(
-        partition_by=labels.c.asset_id, order_by=(rank, labels.c.id.desc())
-    )
     names = ("asset_id", "label", "kind", "said_by", "probability")
+    newest = _newest(labels.c.dataset_id == dataset_id)
+    rank = sa.case({kind: i for i, kind in enumerate(PRECEDENCE)}, value=labels.c.kind)
+    order = sa.func.row_number().over(partition_by=labels.c.asset_id, order_by=rank)
     ranked = (
         sa.select(*(labels.c[name] for name in names), order.label("place"))
-        .where(labels.c.dataset_id == dataset_id)
+        .join(newest, newest.c.id == labels.c.id)
+        .where(labels.c.label != WITHDRAWN)
         .subquery()
     )
     first = sa.select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1)
@@ -33,70 +37,124 @@ def in_force(dataset_id: int) -> sa.Subquery:
 
 
 def say(
-    catalog: Catalog, dataset_id: int, kind: str, said_by: str, said: Iterable[Mapping[str, Any]]
+    catalog: Catalog,
+    dataset_id: int,
+    kind: str,
+    said_by: str,
+    said: Iterable[Mapping[str, Any]],
+    *,
+    complete: bool = False,
 ) -> int:
-    """Enter labels, one transaction a batch; returns how many were new.
+    """Enter labels, one transaction a batch; returns how many entries were new.
 
     `said` yields asset_id, label and probability (or None). What a voice said last of an asset
-    is not entered again, so a second run writes nothing.
+    is not entered again, so a second run writes nothing. With `complete` it is all that this kind
+    says today: the newest entry of any voice is what counts as said last, and what was said of
+    assets not named now is withdrawn. Raises UsageError for a kind that is none.
     """
+    if kind not in PRECEDENCE:
+        raise UsageError(f"no kind of label {kind!r} (valid: {', '.join(PRECEDENCE)})")
+    last = _last_words(catalog, dataset_id, kind, None if complete else said_by)
+    news = _News({"dataset_id": dataset_id, "kind": kind, "said_by": said_by}, last)
     entered = 0
-    last = _last_words(catalog, dataset_id, kind, said_by)
     for batch in batched(said, 4096):
-        at = now()
-        rows = [
-            {**row, "dataset_id": dataset_id, "kind": kind, "said_by": said_by, "said_at": at}
-            for row in batch
-            if last.get(row["asset_id"]) != (row["label"], row["probability"])
-        ]
-        if rows:
-            with catalog.begin() as db:
-                db.execute(sa.insert(labels), rows)
-        entered += len(rows)
-    return entered
+        entered += _enter(catalog, news.among(batch))
+    return entered + (_enter(catalog, news.withdrawals()) if complete else 0)
+
+
+_Word = tuple[str, str, float | None]  # Who said it, the label, how surely.
+
+
+def _enter(catalog: Catalog, rows: list[dict[str, Any]]) -> int:
+    if rows:
+        with catalog.begin() as db:
+            db.execute(sa.insert(labels), rows)
+    return len(rows)
+
+
+class _News:
+    """Tells what is new of what a voice says, by what was said last."""
+
+    def __init__(self, voice: Mapping[str, Any], last: dict[int, _Word]) -> None:
+        self._voice, self._last = voice, last
+        self._named: set[int] = set()
+
+    def among(self, said: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Give the entries for what differs from the last word on its asset."""
+        at, rows = now(), []
+        for row in said:
+            word = (self._voice["said_by"], row["label"], row["probability"])
+            self._named.add(row["asset_id"])
+            if self._last.get(row["asset_id"]) != word:
+                self._last[row["asset_id"]] = word
+                rows.append({**row, **self._voice, "said_at": at})
+        return rows
+
+    def withdrawals(self) -> list[dict[str, Any]]:
+        """Give the entries that take back what was said of all other assets."""
+        silent = [i for i, word in self._last.items() if word[1] != WITHDRAWN]
+        gone = ({"asset_id": i} for i in sorted(silent) if i not in self._named)
+        nothing = {**self._voice, "label": WITHDRAWN, "probability": None, "said_at": now()}
+        return [nothing | row for row in gone]
 
 
 def _last_words(
-    catalog: Catalog, dataset_id: int, kind: str, said_by: str
-) -> dict[int, tuple[str, float | None]]:
+    catalog: Catalog, dataset_id: int, kind: str, said_by: str | None
+) -> dict[int, _Word]:
     query = (
-        sa.select(labels.c.asset_id, labels.c.label, labels.c.probability)
-        .where(
-            labels.c.dataset_id == dataset_id, labels.c.kind == kind, labels.c.said_by == said_by
-        )
+        sa.select(labels.c.asset_id, labels.c.said_by, labels.c.label, labels.c.probability)
+        .where(labels.c.dataset_id == dataset_id, labels.c.kind == kind)
         .order_by(labels.c.id)
     )
+    if said_by is not None:
+        query = query.where(labels.c.said_by == said_by)
     with catalog.read() as db:
-        return {row.asset_id: (row.label, row.probability) for row in db.execute(query)}
+        return {
+            row.asset_id: (row.said_by, row.label, row.probability) for row in db.execute(query)
+        }
+
+
+def _newest(*among: sa.ColumnElement[bool]) -> sa.Subquery:
+    """Select the id of the newest of some entries for each asset and kind."""
+    newest = sa.func.max(labels.c.id).label("id")
+    query = sa.select(labels.c.asset_id, newest).where(*among)
+    return query.group_by(labels.c.asset_id, labels.c.kind).subquery()
 
 
 def enter_source_labels(catalog: Catalog, dataset_id: int) -> int:
-    """Enter the labels that came with the refs; the first sighting of an asset speaks for it.
+    """Enter the labels that came with the refs; the first sighting that has one speaks.
 
-    Done in the database, by one statement: an asset whose source says today what it said last
-    is left alone.
+    Done in the database, by one statement: an asset whose sources say today what they said last
+    is left alone; where none of its live sightings has a label any more, the last is withdrawn.
     """
-    live = (refs.c.dataset_id == dataset_id, refs.c.gone_at.is_(None), refs.c.label.is_not(None))
-    first = (
-        sa.select(refs.c.asset_id, sa.func.min(refs.c.id).label("ref_id"))
-        .where(*live, refs.c.asset_id.is_not(None))
+    seen = (
+        sa.select(
+            refs.c.asset_id,
+            sa.func.min(refs.c.id).label("arrived"),
+            sa.func.min(sa.case((refs.c.label.is_not(None), refs.c.id))).label("ref_id"),
+        )
+        .where(
+            refs.c.dataset_id == dataset_id,
+            refs.c.gone_at.is_(None),
+            refs.c.asset_id.is_not(None),
+        )
         .group_by(refs.c.asset_id)
         .subquery()
     )
-    newest = sa.func.row_number().over(partition_by=labels.c.asset_id, order_by=labels.c.id.desc())
-    said = (labels.c.dataset_id == dataset_id, labels.c.kind == "source")
-    ranked = sa.select(labels, newest.label("place")).where(*said).subquery()
-    last = sa.select(ranked).where(ranked.c.place == 1).subquery()
+    newest = _newest(labels.c.dataset_id == dataset_id, labels.c.kind == "source")
+    today = sa.func.coalesce(refs.c.label, WITHDRAWN)
     news = (
         sa.select(
-            sa.literal(dataset_id), refs.c.asset_id, sa.literal("source"),
-            refs.c.source, refs.c.label, sa.literal(now(), sa.DateTime),
+            sa.literal(dataset_id), seen.c.asset_id, sa.literal("source"),
+            sa.func.coalesce(refs.c.source, labels.c.said_by), today,
+            sa.literal(now(), sa.DateTime),
         )
-        .select_from(first)
-        .join(refs, refs.c.id == first.c.ref_id)
-        .outerjoin(last, last.c.asset_id == first.c.asset_id)
-        .where(last.c.label.is_distinct_from(refs.c.label))
-        .order_by(refs.c.id)
+        .select_from(seen)
+        .outerjoin(refs, refs.c.id == seen.c.ref_id)
+        .outerjoin(newest, newest.c.asset_id == seen.c.asset_id)
+        .outerjoin(labels, labels.c.id == newest.c.id)
+        .where(sa.func.coalesce(labels.c.label, WITHDRAWN) != today)
+        .order_by(seen.c.arrived)
     )  # fmt: skip
     names = ["dataset_id", "asset_id", "kind", "said_by", "label", "said_at"]
     with catalog.begin() as db:

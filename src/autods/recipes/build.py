@@ -161,8 +161,12 @@ class _Build:
         if self.journal.last_state() == state and self._is_laid_out():
             return {"unchanged": True}
         self.journal.begin()
-        if self.recipe.label.functions:
-            self.weak = self._ask_functions(self.recipe.label.functions)
+        functions = self.recipe.label.functions
+        self.weak = self._ask_functions(functions) if functions else None
+        said = self.weak.said if self.weak else []
+        # All that the model says today: what it said of others before is withdrawn.
+        voice = f"label model {self.recipe.label.model}"
+        say(self.catalog, self.dataset_id, "weak", voice, said, complete=True)
         return {"unchanged": False}
 
     def _ask_functions(self, path: Path) -> WeakLabels:
@@ -170,13 +174,11 @@ class _Build:
 
         options = self.recipe.label
         functions = load_functions(path)
-        weak = weak_labels(
+        return weak_labels(
             self._members(), functions,
             classes=options.classes, model=options.model,
             tie_policy=options.tie_policy, min_probability=options.min_probability,
         )  # fmt: skip
-        say(self.catalog, self.dataset_id, "weak", f"label model {options.model}", weak.said)
-        return weak
 
     def freeze(self, context: Context) -> Context:
         """Freeze the members; the same members are the same version."""

@@ -67,14 +67,20 @@ def lf_outdoors_is_bright(row):
     return TEMPLE if row.brightness > 0.4 else FLOWER
 '''
 
+WRITTEN = {"labels.py": LABELS, "recipe.yaml": RECIPE}
+
 
 def write_demo(root: Path, count: int = 600, seed: int = 7) -> Path:
     """Write the example into a folder, and give its recipe's path.
 
     About `count` pictures in three classes, a third of them unlabelled but captioned, with exact,
     pixel and near duplicates and broken files among them. The same arguments give the same
-    files. Raises UsageError if scikit-learn is missing.
+    files. Raises UsageError if scikit-learn is missing, `count` is below 3 or the folder holds a
+    recipe or labels that are not the example's.
     """
+    if count < len(CLASSES):
+        raise UsageError(f"count is {count}: one of each class is needed, {len(CLASSES)} in all")
+    _refuse_to_overwrite(root)
     draw = random.Random(seed)  # noqa: S311 - an example, not a secret
     for number, (kind, picture) in enumerate(_pictures(count, draw)):
         labelled = draw.random() < 0.66
@@ -85,11 +91,19 @@ def write_demo(root: Path, count: int = 600, seed: int = 7) -> Path:
         path.write_bytes(_encoded(picture, suffix))
         if not labelled:
             path.with_suffix(".txt").write_text(_caption(kind, draw) + "\n")
+        if number < len(CLASSES):
+            _write_broken(root / "inbox", path)
         _make_untidy(path, picture, draw)
-    _write_broken(root / "inbox")
-    (root / "labels.py").write_text(LABELS)
-    (root / "recipe.yaml").write_text(RECIPE)
+    for name, text in WRITTEN.items():
+        (root / name).write_text(text)
     return root / "recipe.yaml"
+
+
+def _refuse_to_overwrite(root: Path) -> None:
+    for name, text in WRITTEN.items():
+        path = root / name
+        if path.exists() and path.read_bytes() != text.encode():
+            raise UsageError(f"{path} is there and not the example's: give another folder")
 
 
 def _pictures(count: int, draw: random.Random) -> Iterator[tuple[str, "Image.Image"]]:
@@ -154,22 +168,22 @@ def _resaved(path: Path) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.open(path).save(buffer, "PNG", compress_level=0)
+    with Image.open(path) as picture:
+        picture.save(buffer, "PNG", compress_level=0)
     return buffer.getvalue()
 
 
-def _write_broken(folder: Path) -> None:
+def _write_broken(folder: Path, good: Path) -> None:
     """Leave what every crawl has: cut downloads, pages saved as pictures, empty files, a bomb."""
-    good = next(iter(sorted(folder.glob("*.jpg")))).read_bytes()
-    png = bytearray(next(iter(sorted(folder.glob("*.png")))).read_bytes())
-    png[60] ^= 0xFF
-    bomb = b"GIF89a" + (65535).to_bytes(2, "little") * 2 + b"\x80\0\0\0\0\0\xff\xff\xff" + b";"
-    broken = {
-        "cut.jpg": good[: len(good) // 2],
-        "damaged.png": bytes(png),
-        "page.jpg": b"<!doctype html><title>404</title>",
-        "empty.jpg": b"",
-        "bomb.gif": bomb,
-    }
-    for name, data in broken.items():
-        (folder / name).write_bytes(data)
+    data = bytearray(good.read_bytes())
+    side = (65535).to_bytes(2, "little") * 2  # 4.3 billion pixels, of which one is told.
+    bomb = b"GIF89a" + side + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0" + side + b"\0\2\2L\1\0;"
+    broken = {"page.jpg": b"<!doctype html><title>404</title>", "empty.jpg": b"", "bomb.gif": bomb}
+    if good.suffix == ".jpg":
+        broken["cut.jpg"] = bytes(data[: len(data) // 2])
+    else:
+        data[60] ^= 0xFF
+        broken["damaged.png"] = bytes(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in broken.items():
+        (folder / name).write_bytes(content)

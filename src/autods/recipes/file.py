@@ -1,20 +1,25 @@
 """The recipe file of a build: its keys, their defaults, and reading one from YAML."""
 
+import os
+import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
-from autods.assemble.checks import Checks
+from autods.assemble.checks import Checks, format_name
 from autods.assemble.splits import Splits
 from autods.errors import UsageError
 from autods.ingest.policy import HttpPolicy
 from autods.records import Ref
 from autods.settings import Document, Keys, checked, checked_call, did_you_mean
-from autods.sources import SOURCES, load_source
+from autods.sources import SOURCES, Source, load_source, name_of
+from autods.sources.files import folder_name
+from autods.sources.storable import printable
+from autods.validate import Limits
 from autods.workspace import checked_name
 
 ExportKind = Literal["webdataset", "parquet", "folder"]
@@ -71,8 +76,8 @@ class Shards:
 class BuildRecipe:
     """A build, whole: what goes in, what is asked of it, what comes out."""
 
-    name: str
-    sources: list[dict[str, Any]]
+    name: Annotated[str, Predicate(checked_name)]
+    sources: Annotated[list[dict[str, Any]], MinLen(1)]
     validate: Checks = field(default_factory=Checks)
     http: HttpPolicy = field(default_factory=HttpPolicy)
     dedup: Dedup = field(default_factory=Dedup)
@@ -85,8 +90,6 @@ class BuildRecipe:
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        if not self.sources:
-            raise UsageError("sources: at least one is needed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,53 +113,110 @@ def read_recipe(path: Path) -> Plan:
     document = Document(path)
     base = path.absolute().parent
     recipe = _anchored(checked(BuildRecipe, document.data, document), base)
-    sources = [
-        _source(entry, document, ("sources", index), base)
-        for index, entry in enumerate(recipe.sources)
-    ]
-    command = f"autods build {path}"
+    _check_files(recipe, document)
+    _check_limits(recipe, document)
+    sources = _sources(recipe, document, base)
+    command = f"autods build {shlex.quote(str(path))}"
     return Plan(recipe=recipe, sources=sources, written=document.data, command=command)
 
 
 def folder_plan(folder: Path, name: str | None = None) -> Plan:
-    """Make the plan of `autods build FOLDER`: every default, the folder's name as the dataset's."""
-    cleaned = "".join(c if c.isalnum() and c.isascii() else "-" for c in folder.absolute().name)
-    recipe = BuildRecipe(
-        name=name or cleaned.strip("-").lower() or "dataset",
-        sources=[{"folder": str(folder)}],
-    )
+    """Make the plan of `autods build FOLDER`: every default, the folder's name as the dataset's.
+
+    Raises UsageError for a name that is none.
+    """
+    shown = printable(str(folder))
+    recipe = BuildRecipe(name=name or _dataset_name(folder), sources=[{"folder": shown}])
     written = {"name": recipe.name, "sources": recipe.sources}
     source = partial(SOURCES["folder"], folder=folder)
-    command = f"autods build {folder}"
+    command = f"autods build {shlex.quote(shown)}" + (f" --name {name}" if name else "")
     return Plan(recipe=recipe, sources=[source], written=written, command=command)
 
 
-def _source(
-    entry: dict[str, Any], document: Document, at: Keys, base: Path
-) -> partial[Iterator[Ref]]:
-    """Find the function an entry names, and check the entry against its signature."""
-    kinds = [*SOURCES, "function"]
-    kind = next((key for key in entry if key in kinds), None)
-    if kind is None:
+def _dataset_name(folder: Path) -> str:
+    name = folder_name(folder)
+    cleaned = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)
+    return cleaned.strip("-").lower()[:100] or "dataset"
+
+
+def _sources(recipe: BuildRecipe, document: Document, base: Path) -> list[partial[Iterator[Ref]]]:
+    """Resolve the sources; two of one name would take each other's inputs for their own."""
+    found, names = [], dict[str, int]()
+    for index, entry in enumerate(recipe.sources):
+        at: Keys = ("sources", index)
+        kind = _kind(entry, document, at)
+        source, arguments = _source(kind, entry, document, at, base)
+        name = name_of(kind, arguments)
+        if name in names:
+            message = f"two sources are named {name!r}: give one of them another `name:`"
+            raise document.error(at, f"{message} (the first is sources.{names[name]})")
+        if name is not None:
+            names[name] = index
+        found.append(partial(source, **arguments))
+    return found
+
+
+def _kind(entry: Mapping[str, Any], document: Document, at: Keys) -> str:
+    """Tell which kind of source an entry is; a user's function may have keys of any name."""
+    kinds = ["function"] if "function" in entry else [key for key in entry if key in SOURCES]
+    valid = [*SOURCES, "function"]
+    if not kinds:
         word = str(next(iter(entry), ""))
-        raise document.error(at, f"no kind of source; {did_you_mean(word, kinds)}")
+        raise document.error(at, f"no kind of source; {did_you_mean(word, valid)}")
+    if len(kinds) > 1:
+        message = f"one source of two kinds, {' and '.join(kinds)}: make each an entry"
+        raise document.error((*at, kinds[1]), f"{message} (valid: {', '.join(valid)})")
+    return kinds[0]
+
+
+def _source(
+    kind: str, entry: Mapping[str, Any], document: Document, at: Keys, base: Path
+) -> tuple[Source, dict[str, Any]]:
+    """Find the function of an entry, and check the entry against its signature."""
     arguments = dict(entry)
-    if kind == "function":
-        path = base / str(arguments.pop("function"))
-        source = load_source(str(path))
-    else:
-        source = SOURCES[kind]
+    source = SOURCES.get(kind)
+    if source is None:
+        where = str(_from(base, str(arguments.pop("function"))))
+        try:
+            source = load_source(where)
+        except UsageError as error:
+            raise document.error((*at, "function"), str(error)) from error
     values = checked_call(source, arguments, document, at)
-    anchored = {k: base / v if isinstance(v, Path) else v for k, v in values.items()}
-    return partial(source, **anchored)
+    return source, {k: _from(base, v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+def _from(base: Path, path: Path | str) -> Path:
+    return base / os.path.expanduser(path)  # noqa: PTH111 - Path's own raises for ~nobody
 
 
 def _anchored(recipe: BuildRecipe, base: Path) -> BuildRecipe:
-    from dataclasses import replace
-
     label, validate = recipe.label, recipe.validate
     if label.functions:
-        label = replace(label, functions=base / label.functions)
+        label = replace(label, functions=_from(base, label.functions))
     if validate.checks:
-        validate = replace(validate, checks=base / validate.checks)
+        validate = replace(validate, checks=_from(base, validate.checks))
     return replace(recipe, label=label, validate=validate)
+
+
+def _check_files(recipe: BuildRecipe, document: Document) -> None:
+    """Miss a file of functions now, not after an hour of fetching."""
+    wanted: dict[Keys, Path | None] = {
+        ("label", "functions"): recipe.label.functions,
+        ("validate", "checks"): recipe.validate.checks,
+    }
+    for keys, path in wanted.items():
+        if path and not os.path.isfile(path):  # noqa: PTH113 - Path's own raises where denied
+            raise document.error(keys, f"no file {path}")
+
+
+def _check_limits(recipe: BuildRecipe, document: Document) -> None:
+    """Hold what is wanted of an image against what can be decoded at all."""
+    limits = recipe.validate.max_bytes, recipe.validate.max_pixels
+    try:
+        valid = Limits(max_bytes=limits[0], max_pixels=limits[1]).allowed
+    except UsageError as error:
+        raise document.error(("validate",), str(error)) from error
+    for index, name in enumerate(recipe.validate.formats):
+        if format_name(name) not in valid:
+            message = f"{name!r} is no format; {did_you_mean(name.upper(), valid)}"
+            raise document.error(("validate", "formats", index), message)

@@ -107,8 +107,10 @@ class _Walk:
         while waiting:
             folders = []
             for entry in self._entries(waiting.pop()):
+                if entry.name.startswith("."):
+                    continue
                 kind = _kind(entry)
-                if entry.name.startswith(".") or self._is_met_anyway(entry, kind):
+                if self._is_met_anyway(entry, kind):
                     continue
                 if kind == "folder":
                     folders.append(entry.path)
@@ -141,9 +143,9 @@ class _Walk:
         except OSError as error:
             raise SourceError(f"cannot list {_shown(folder)}: {error.strerror}") from error
         self._seen.add((stat.st_dev, stat.st_ino))
-        beside = [e for e in entries if e.name.endswith((".txt", ".json")) and _kind(e) == "file"]
-        self._sidecars = {entry.path for entry in beside}
-        if any(entry.name == "metadata.jsonl" for entry in entries):
+        beside = [entry for entry in entries if entry.name.endswith((".txt", ".json", ".jsonl"))]
+        self._sidecars = {entry.path for entry in beside if _kind(entry) == "file"}
+        if os.path.join(folder, "metadata.jsonl") in self._sidecars:  # noqa: PTH118 - text keys
             self._metadata |= _metadata(folder)
         return entries
 

@@ -13,7 +13,8 @@ from autods.sources.files import file_location
 from autods.sources.rows import FAULT, LINE, Row, read_rows
 from autods.sources.storable import printable, storable
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://\S", re.IGNORECASE)
+# Nothing that stands for a control character or an undecodable byte is part of a URL.
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?!.*\\x[0-9a-f]{2})[^\0-\x1f\x7f]+", re.IGNORECASE)
 
 
 def urls(
@@ -35,7 +36,7 @@ def urls(
     another name that was asked for.
     """
     columns = {"caption": caption_column, "license": license_column, "label": label_column}
-    for row in read_rows(urls, url_column, _asked(columns)):
+    for row in read_rows(urls, [url_column, *columns.values()], _asked(url_column, columns)):
         url = _cell(row.get(url_column)) or ""
         yield Ref(
             uri=url or f"line {row[LINE]}",
@@ -66,7 +67,7 @@ def table(
         raise SourceError(f"no folder {printable(str(root))} for the images of {table}")
     real_root = os.path.realpath(root)
     columns = {"caption": caption_column, "license": license_column, "label": label_column}
-    for row in read_rows(table, image_column, _asked(columns)):
+    for row in read_rows(table, [image_column, *columns.values()], _asked(image_column, columns)):
         file_name = _cell(row.get(image_column)) or ""
         location, stamp = _locate(root, real_root, file_name)
         yield Ref(
@@ -87,14 +88,14 @@ def list_name(path: Path) -> str:
     return printable(path.stem)
 
 
-def _asked(columns: Mapping[str, str]) -> list[str]:
+def _asked(first: str, columns: Mapping[str, str]) -> list[str]:
     """The columns that must be there: a user named them, they are not just what we look for."""
-    return [column for field, column in columns.items() if column != field]
+    return [first, *(column for field, column in columns.items() if column != field)]
 
 
 def _place(url: str) -> str:
     """Say where a URL's bytes are; a list from elsewhere does not get to read files of ours."""
-    found = _URL.match(url)
+    found = _URL.fullmatch(url)
     if not found:
         return _refused("bad-url", f"no URL: {url[:200]!r}")
     scheme = found[1].lower()

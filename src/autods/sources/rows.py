@@ -23,11 +23,12 @@ MAX_LINES = 1000
 """A CSV row over more lines than this is a quote that was never closed."""
 
 
-def read_rows(path: Path, wanted: str, asked: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(path: Path, names: Sequence[str], must: Sequence[str]) -> Iterator[Row]:
     """Read any of the list formats, cells by column; LINE is where a row stands.
 
-    A row that cannot be read comes with FAULT, the reason. Raises SourceError if the file is
-    missing, empty, of another format, or lacks the column `wanted` or one of those `asked` for.
+    Of `names`, the columns that are looked for in any case of letters, those in `must` have to be
+    there; the first of them is what a text file holds. A row that cannot be read comes with FAULT,
+    the reason. Raises SourceError if the file is missing, empty, of another format, or lacks one.
     """
     readers = {".txt": _text, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
@@ -35,7 +36,7 @@ def read_rows(path: Path, wanted: str, asked: Sequence[str] = ()) -> Iterator[Ro
         raise SourceError(f"{path}: not a list of ours (valid: {', '.join(readers)})")
     empty = True
     try:
-        for row in reader(path, [wanted, *asked]):
+        for row in reader(path, names, must):
             empty = False
             yield row
     except FileNotFoundError as error:
@@ -46,13 +47,13 @@ def read_rows(path: Path, wanted: str, asked: Sequence[str] = ()) -> Iterator[Ro
         raise SourceError(f"{path} is empty: no inputs")
 
 
-def _text(path: Path, wanted: list[str]) -> Iterator[Row]:
-    if wanted[1:]:
-        raise SourceError(f"{path} has no columns, so none named {wanted[1]!r}")
+def _text(path: Path, names: Sequence[str], must: Sequence[str]) -> Iterator[Row]:
+    if must[1:]:
+        raise SourceError(f"{path} has no columns, so none named {must[1]!r}")
     with _open(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip() and not line.lstrip().startswith("#"):
-                yield {wanted[0]: line, LINE: number}
+                yield {names[0]: line, LINE: number}
 
 
 def _open(path: Path) -> TextIO:
@@ -63,21 +64,26 @@ def _open(path: Path) -> TextIO:
     return path.open(encoding=encoding, errors="backslashreplace", newline="")
 
 
-def _csv(path: Path, wanted: list[str]) -> Iterator[Row]:
+def _csv(path: Path, names: Sequence[str], must: Sequence[str]) -> Iterator[Row]:
     csv.field_size_limit(MAX_CELL)
     with _open(path) as file:
-        records = _records(file, "\t" if path.suffix.lower() == ".tsv" else ",")
+        lines = _Lines(file)
+        records = _records(lines, "\t" if path.suffix.lower() == ".tsv" else ",")
         line, first = next(records, (1, []))
         if isinstance(first, str):
             raise SourceError(f"{path}:{line}: not CSV: {first}")
-        header = [name.strip() for name in first]
+        header = _named([name.strip() for name in first], names)
         if header:
-            _want(path, wanted, header)
+            _want(path, must, header)
         for line, cells in records:
-            yield _row(header, cells, line)
+            row = _row(header, cells, line)
+            if len(lines.row) > 1 and (FAULT in row or "\n" in row.get(names[0], "")):
+                row = {LINE: line, FAULT: f"line {line} opens a quote that line {line} must close"}
+                lines.again(1)
+            yield row
 
 
-def _row(header: list[str], cells: list[str] | str, line: int) -> Row:
+def _row(header: list[str], cells: list[str] | str, line: int) -> dict[str, Any]:
     if isinstance(cells, str):
         return {LINE: line, FAULT: f"line {line} is no CSV: {cells}"}
     row: dict[str, Any] = dict(zip(header, cells, strict=False)) | {LINE: line}
@@ -92,7 +98,7 @@ class _Lines:
     def __init__(self, file: TextIO) -> None:
         self._file, self._again = file, list[str]()
         self.row: list[str] = []
-        self.number = 1
+        self._number = 1
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -104,45 +110,50 @@ class _Lines:
         self.row.append(line)
         return line
 
-    def settle(self, count: int) -> None:
-        """Go on after the first `count` lines of the row."""
-        self._again.extend(reversed(self.row[count:]))
-        self.number += count
+    def begin(self) -> int:
+        """Begin a row, and give the number of its first line."""
+        self._number += len(self.row)
         self.row = []
+        return self._number
+
+    def again(self, first: int) -> None:
+        """Have the lines of this row read again, from the one with this index on."""
+        self._again.extend(reversed(self.row[first:]))
+        del self.row[first:]
 
 
-def _records(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """Yield (line, cells), or (line, what is wrong with it); the line after is read afresh.
 
     Strict, and with our own way on: by itself Python's reader takes a quote that is never closed
     as one cell to the file's end, and every row in it would be lost without a word.
     """
-    lines = _Lines(file)
     while True:
         reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+        number = lines.begin()
         try:
             for cells in reader:
-                number = lines.number
-                lines.settle(len(lines.row))
                 if cells:
                     yield number, cells
-            return
+                number = lines.begin()
         except csv.Error as error:
-            number = lines.number
-            lines.settle(1)
+            lines.again(1)
             yield number, str(error)
+        else:
+            return
 
 
-def _parquet(path: Path, wanted: list[str]) -> Iterator[Row]:
+def _parquet(path: Path, names: Sequence[str], must: Sequence[str]) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
     try:
         with pq.ParquetFile(path) as file:
-            _want(path, wanted, file.schema_arrow.names)
+            columns = _named(file.schema_arrow.names, names)
+            _want(path, must, columns)
             for batch in file.iter_batches(1024):
-                for row in _without_times(batch).to_pylist():
+                for row in _without_times(batch).rename_columns(columns).to_pylist():
                     number += 1
                     yield {**row, LINE: number}
     except (pa.ArrowException, ValueError, OverflowError) as error:
@@ -154,20 +165,33 @@ def _without_times(batch: "pa.RecordBatch") -> "pa.RecordBatch":
     import pyarrow as pa
 
     for index, column in enumerate(batch.columns):
-        kind = column.type
-        if pa.types.is_timestamp(kind):
-            column = column.cast(pa.timestamp(kind.unit))  # In UTC: zone names need a database.
-        if pa.types.is_duration(kind):
-            column = column.cast(pa.int64())
-        if pa.types.is_temporal(kind):
-            batch = batch.set_column(index, batch.schema.names[index], column.cast(pa.string()))
+        if pa.types.is_temporal(column.type):
+            batch = batch.set_column(index, batch.schema.names[index], _time_text(column))
     return batch
 
 
-def _want(path: Path, wanted: list[str], columns: list[str]) -> None:
+def _time_text(column: "pa.Array") -> "pa.Array":
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type):  # In UTC: names of time zones need a database.
+        return column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+    if pa.types.is_duration(column.type):
+        return column.cast(pa.int64()).cast(pa.string())
+    return column.cast(pa.string())
+
+
+def _named(columns: list[str], names: Sequence[str]) -> list[str]:
+    """Call columns by the names they are looked for under: `URL` is as good as `url`."""
+    absent = {name.lower(): name for name in names if name not in columns}
+    return [column if column in names else absent.get(column.lower(), column) for column in columns]
+
+
+def _want(path: Path, wanted: Sequence[str], columns: list[str]) -> None:
     for name in wanted:
         if name not in columns:
             there = did_you_mean(name, [printable(column[:60]) for column in columns[:60]])
             raise SourceError(f"{path} has no column {name!r}; {there}")
         if columns.count(name) > 1:
-            raise SourceError(f"{path} has {columns.count(name)} columns {name!r}: rename all but one")
+            raise SourceError(
+                f"{path} has {columns.count(name)} columns {name!r}: rename all but one"
+            )

@@ -1,4 +1,4 @@
-"""Making what sources say fit for any database: text without surrogates or NUL, JSON without NaN."""
+"""Making what sources say fit for any database: no lone surrogates, no NUL, no NaN in JSON."""
 
 import math
 import re
@@ -18,7 +18,7 @@ def printable(text: str) -> str:
 
 
 def storable(value: Any) -> Any:
-    """Make a value what JSON holds on any database: NaN becomes null, what has no JSON text.
+    r"""Make a value what JSON holds on any database: NaN becomes null, what has no JSON text.
 
     Bytes that are no UTF-8 are not kept: an image in a table's cell is not a description.
 

@@ -113,7 +113,15 @@ def test_a_killed_download_goes_on_and_ends_in_the_same_bytes(
     recipe = write_list(tmp_path, [f"{url},,," for url in urls])
     whole = build(recipe, "-w", tmp_path / "whole")
     for wait in (0.6, 0.9, 1.1, 1.3):
-        command = [sys.executable, "-m", "autods", "build", str(recipe), "-w", tmp_path / "killed"]
+        command = [
+            sys.executable,
+            "-m",
+            "autods",
+            "build",
+            str(recipe),
+            "-w",
+            str(tmp_path / "killed"),
+        ]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
             time.sleep(wait)
             job.send_signal(signal.SIGKILL)

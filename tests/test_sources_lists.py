@@ -201,8 +201,15 @@ def test_a_stray_quote_costs_its_own_line_alone(tmp_path: Path, bad: str, place:
     assert refused.uri == f"line {place + 2}"
 
 
-def test_many_stray_quotes_cost_many_lines_and_no_more(tmp_path: Path) -> None:
-    lines = [line for n in range(300) for line in (f"http://b/{n}", '"', f"http://c/{n}", 'x"y"')]
+def test_a_url_in_quotes_may_end_with_its_line(tmp_path: Path) -> None:
+    (ref,) = urls(written(tmp_path / "l.csv", 'url,caption\n"http://a\n",x\n'))
+    assert (ref.location, ref.caption) == ("http://a", "x")
+
+
+@pytest.mark.parametrize("stray", ['"', 'x"y"', '"x" y', '"x'])
+def test_many_stray_quotes_cost_many_lines_and_no_more(tmp_path: Path, stray: str) -> None:
+    block = ("http://a/{}", '"', "http://b/{}", "http://c/{}", stray, "http://d/{}")
+    lines = [line.format(n) for n in range(200) for line in block]
     refs = list(urls(written(tmp_path / "l.csv", "\n".join(["url", *lines]))))
     fine = [ref.uri for ref in refs if not is_refused(ref)]
     assert fine == [line for line in lines if line.startswith("http")]

@@ -349,6 +349,28 @@ def test_two_hundred_thousand_members_are_frozen_and_compared(place: Place) -> N
 # Two at once.
 
 
+class Overtaken(LocalStore):
+    """A store during whose first writing another process freezes the same members."""
+
+    def __init__(self, root: Path, other: Place, table: pa.Table) -> None:
+        super().__init__(root)
+        self._race = [(other, table)]
+
+    def put(self, key: str, data: bytes) -> None:
+        while self._race:
+            other, table = self._race.pop()
+            other.freeze(table)
+        super().put(key, data)
+
+
+def test_who_is_overtaken_finds_the_version_made(place: Place, tmp_path: Path) -> None:
+    late = Place(tmp_path)
+    late.store = Overtaken(tmp_path / "store", place, A)
+    version, new = late.freeze(A)
+    assert (version.name, new) == ("cats@v1", False)
+    assert place.names() == ["cats@v1"]
+
+
 RACER = """
 import sys
 from pathlib import Path

@@ -35,12 +35,13 @@ def urls(
     Raises SourceError if the file is missing or empty, or has no `url_column` or no column of
     another name that was asked for.
     """
+    source = name or list_name(urls)
     columns = {"caption": caption_column, "license": license_column, "label": label_column}
     for row in read_rows(urls, [url_column, *columns.values()], _asked(url_column, columns)):
         url = _cell(row.get(url_column)) or ""
         yield Ref(
             uri=url or f"line {row[LINE]}",
-            source=name or list_name(urls),
+            source=source,
             location=_refused("bad-row", row[FAULT]) if FAULT in row else _place(url),
             **_described(row, columns, url_column, license),
         )
@@ -65,14 +66,14 @@ def table(
     root = images.absolute()
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where access is denied
         raise SourceError(f"no folder {printable(str(root))} for the images of {table}")
-    real_root = os.path.realpath(root)
+    source, real_root = name or list_name(table), os.path.realpath(root)
     columns = {"caption": caption_column, "license": license_column, "label": label_column}
     for row in read_rows(table, [image_column, *columns.values()], _asked(image_column, columns)):
         file_name = _cell(row.get(image_column)) or ""
         location, stamp = _locate(root, real_root, file_name)
         yield Ref(
             uri=file_name or f"line {row[LINE]}",
-            source=name or list_name(table),
+            source=source,
             location=_refused("bad-row", row[FAULT]) if FAULT in row else location,
             stamp=stamp,
             **_described(row, columns, image_column, license),
@@ -132,7 +133,7 @@ def _described(
     said = {field: _cell(row.get(column)) for field, column in columns.items()}
     said["license"] = said["license"] or license_
     named = {used, *columns.values(), LINE, FAULT}
-    cells = {printable(key): storable(value) for key, value in row.items() if key not in named}
+    cells = {key: storable(value) for key, value in row.items() if key not in named}
     return {**said, "meta": {k: v for k, v in cells.items() if v is not None and v != ""}}
 
 

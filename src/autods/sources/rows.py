@@ -77,7 +77,8 @@ def _csv(path: Path, names: Sequence[str], must: Sequence[str]) -> Iterator[Row]
             _want(path, must, header)
         for line, cells in records:
             row = _row(header, cells, line)
-            if len(lines.row) > 1 and (FAULT in row or "\n" in row.get(names[0], "")):
+            torn = len(row.get(names[0], "").strip().splitlines()) > 1
+            if len(lines.row) > 1 and (torn or FAULT in row):
                 row = {LINE: line, FAULT: f"line {line} opens a quote that line {line} must close"}
                 lines.again(1)
             yield row
@@ -183,13 +184,14 @@ def _time_text(column: "pa.Array") -> "pa.Array":
 def _named(columns: list[str], names: Sequence[str]) -> list[str]:
     """Call columns by the names they are looked for under: `URL` is as good as `url`."""
     absent = {name.lower(): name for name in names if name not in columns}
-    return [column if column in names else absent.get(column.lower(), column) for column in columns]
+    plain = map(printable, columns)
+    return [column if column in names else absent.get(column.lower(), column) for column in plain]
 
 
 def _want(path: Path, wanted: Sequence[str], columns: list[str]) -> None:
     for name in wanted:
         if name not in columns:
-            there = did_you_mean(name, [printable(column[:60]) for column in columns[:60]])
+            there = did_you_mean(name, [column[:60] for column in columns[:60]])
             raise SourceError(f"{path} has no column {name!r}; {there}")
         if columns.count(name) > 1:
             raise SourceError(

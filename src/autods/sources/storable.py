@@ -14,7 +14,7 @@ def printable(text: str) -> str:
     >>> print(printable("caf\udce9.jpg\0"))
     caf\xe9.jpg\x00
     """
-    return _UNSTORABLE.sub(_escape, text)
+    return _UNSTORABLE.sub(_escape, text) if _UNSTORABLE.search(text) else text
 
 
 def storable(value: Any) -> Any:
@@ -25,6 +25,8 @@ def storable(value: Any) -> Any:
     >>> storable({"a": float("nan"), "b": (1, b"text", b"\xff\xfe")})
     {'a': None, 'b': [1, 'text', '(2 bytes)']}
     """
+    if isinstance(value, str):
+        return printable(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

@@ -66,19 +66,17 @@ def drain(
     engine: Engine,
     catalog: Catalog,
     progress: Progress,
-) -> int:
-    """Run the one loop until nothing is pending; returns how many items were done.
+) -> Iterator[tuple[Sequence[T], list[R | Lost]]]:
+    """Run the one loop until nothing is pending, yielding each batch once it is committed.
 
     The driver alone commits, one transaction a batch, in order of completion: whatever must not
     depend on that order (dedup, split) runs afterwards, in arrival order.
     """
-    done = 0
     for batch, results in engine.map(work, batches):
         with catalog.begin() as db:
             commit(db, batch, results)
-        done += len(batch)
         progress.advance(len(batch))
-    return done
+        yield batch, results
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

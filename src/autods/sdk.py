@@ -12,7 +12,7 @@ from autods.catalog.tables import assets, refs
 from autods.engine import LocalEngine
 from autods.errors import AutodsError, UsageError
 from autods.features import measure, phash_hex
-from autods.ingest.listing import add_refs
+from autods.ingest.listing import add_refs, count_refs
 from autods.ingest.policy import HttpPolicy
 from autods.recipes.build import Built
 from autods.recipes.build import build as run_build
@@ -45,7 +45,8 @@ class IngestClient:
         workers: int | None = None,
     ) -> None:
         self.workspace = workspace if isinstance(workspace, Workspace) else init(Path(workspace))
-        self._dataset_id = self.workspace.catalog.dataset_id(checked_name(dataset))
+        self._dataset = checked_name(dataset)
+        self._dataset_id = self.workspace.catalog.dataset_id(dataset)
         self._http, self._checks = http or HttpPolicy(), checks or Checks()
         self._workers = workers
         self._engine: LocalEngine | None = None
@@ -70,22 +71,24 @@ class IngestClient:
         Keys: `id` and `checksum` (the SHA-256), `source_url`, `s3_key` (where the bytes lie in
         the store), `license`, `source`, `status` (`ingested`, `duplicate`, `rejected` or
         `failed`), `reason` and `detail` where it was refused. What was taken in before is not
-        fetched again. Nothing is raised for a bad input.
+        fetched again. Nothing is raised for a bad input; PlaceError is where another process is
+        building the dataset or taking inputs in.
         """
         if isinstance(urls, str):
             raise UsageError(f"ingest_batch takes a list of URLs, not one: [{urls!r}]")
         name = source or "sdk"
         wanted = [_ref(url, name, license) for url in urls]
         catalog = self.workspace.catalog
-        ids = add_refs(catalog, self._dataset_id, wanted)
-        intake = Intake(
-            workspace=self.workspace,
-            dataset_id=self._dataset_id,
-            checks=self._checks,
-            http=self._http,
-            inputs=len(wanted),
-        )
-        take(intake, self._ready_engine, Silent())
+        with catalog.lock(self._dataset):
+            ids = add_refs(catalog, self._dataset_id, wanted)
+            intake = Intake(
+                workspace=self.workspace,
+                dataset_id=self._dataset_id,
+                checks=self._checks,
+                http=self._http,
+                inputs=count_refs(catalog, self._dataset_id),
+            )
+            take(intake, self._ready_engine, Silent())
         return self._outcomes(ids)
 
     def validate_asset(self, asset_bytes: bytes) -> bool:

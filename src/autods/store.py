@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,10 @@ class Store(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """Give the file a blob lies in, where the store is a folder of this machine."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove what killed writers left half-done; returns how many pieces."""
         ...
 
 
@@ -88,8 +93,9 @@ class LocalStore:
         try:
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
             try:
-                with os.fdopen(handle, "wb", buffering=0) as file:
+                with os.fdopen(handle, "wb") as file:  # Buffered: a raw write may fall short.
                     file.write(data)
+                    file.flush()
                     os.fchmod(file.fileno(), 0o444)
                 Path(temporary).replace(path)
             except BaseException:
@@ -127,8 +133,12 @@ class LocalStore:
         return self._path(key)
 
     def sweep(self) -> int:
-        """Remove temporary files that a killed process left; returns how many."""
-        leftovers = [path for path in self.root.rglob(".tmp-*") if path.is_file()]
+        """Remove temporary files that a killed process left; returns how many.
+
+        Only what is an hour old: another dataset's build may be writing beside this one.
+        """
+        stale = time.time() - 3600
+        leftovers = [p for p in self.root.rglob(".tmp-*") if p.lstat().st_mtime < stale]
         for path in leftovers:
             path.unlink(missing_ok=True)
         return len(leftovers)

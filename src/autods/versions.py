@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LATEST = "latest"
-IDENTITY = ("sha256", "split", "label", "label_kind", "probability", "weight", "caption")
-"""The columns whose values make a version what it is; the digest covers them and no others."""
+IDENTITY = (
+    "sha256", "split", "label", "label_kind", "probability", "weight", "caption", "license",
+    "source", "uri", "near_of", "meta",
+)  # fmt: skip
+"""The columns whose values make a version what it is; the digest covers them and no others.
+
+All that an export says of a member is among them, or follows from its bytes: one digest, one
+set of shards.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,11 @@ class Checks:
 def judges(checks: Checks) -> list[tuple[str, Check]]:
     """Give the checks as named functions, the user's own last.
 
-    >>> [name for name, _ in judges(Checks(min_width=64))][:2]
-    ['too-small', 'too-large']
+    >>> [name for name, _ in judges(Checks(min_width=64))]
+    ['damaged', 'too-small', 'too-large', 'aspect', 'format']
     """
     ours: list[tuple[str, Check]] = [
+        ("damaged", _damaged),
         ("too-small", lambda row: _too_small(row, checks)),
         ("too-large", lambda row: _too_large(row, checks)),
         ("aspect", lambda row: _aspect(row, checks)),
@@ -71,7 +72,7 @@ def judge(row: Mapping[str, Any], named: Sequence[tuple[str, Check]]) -> tuple[s
     for name, check in named:
         try:
             reason: Any = check(seen)
-        except Exception as error:  # noqa: BLE001 - the edge to the user's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge to the user's code
             return f"{name}-failed", _told(f"{type(error).__name__}: {error}")
         if isinstance(reason, str):
             return name, _told(reason)
@@ -114,6 +115,13 @@ def load_checks(path: Path) -> list[tuple[str, Check]]:
     if not named:
         raise UsageError(f"{path} holds no check: write a function whose name begins with check_")
     return named
+
+
+def _damaged(row: Mapping[str, Any]) -> str | None:
+    """Tell a JPEG whose picture data ends early or is broken; stray bytes in it are harmless."""
+    damage = str(row.get("damage") or "")
+    grave = ("premature end", "huffman", "arithmetic")
+    return damage if any(word in damage.lower() for word in grave) else None
 
 
 def _too_small(row: Mapping[str, Any], checks: Checks) -> str | None:

@@ -120,6 +120,8 @@ features = Table(
     Column("contrast", Float, nullable=False),
     Column("sharpness", Float, nullable=False),
     Column("entropy", Float, nullable=False),
+    # What the decoder complained of in a file that can be shown all the same; mostly empty.
+    Column("damage", Text, nullable=False, server_default=""),
     Column("extracted_at", DateTime, nullable=False),
 )
 

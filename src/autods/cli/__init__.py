@@ -6,6 +6,7 @@
 
 import functools
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,9 @@ def main() -> None:
     """Run the command line; a known error is one sentence on stderr and an exit status."""
     from autods.cli import data, making  # noqa: F401 - they add their commands
 
+    signal.signal(signal.SIGTERM, _end)
     try:
-        autods.main(standalone_mode=False)
+        sys.exit(autods.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -45,6 +47,11 @@ def main() -> None:
     except OSError as error:
         _say(f"{error.filename or 'the system'}: {error.strerror or error}")
         sys.exit(4)
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as Ctrl-C does, workers and journal included; the status is a shell's for signals."""
+    sys.exit(128 + number)
 
 
 def _say(message: str) -> None:

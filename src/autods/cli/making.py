@@ -28,20 +28,26 @@ def init(folder: Path, workspace: Path | None, quiet: bool) -> Any:
 def build(what: Path, name: str | None, workspace: Path | None, quiet: bool) -> Any:
     """Build a dataset version from a recipe file or a folder of images.
 
-    The workspace is the nearest one at or above this folder; without one it is made here. A
-    build that was killed goes on when run again; one that finds nothing new does nothing.
+    The workspace is the nearest one at or above the recipe or folder, else at or above this
+    folder; without one it is made here. A build that was killed goes on when run again; one that
+    finds nothing new does nothing.
     """
     from autods.recipes.file import folder_plan, read_recipe
+    from autods.workspace import find
 
     if not what.exists():
         raise UsageError(f"no recipe or folder {what}")
+    if what.is_dir() and (what / "recipe.yaml").exists():
+        raise UsageError(f"{what} holds a recipe: autods build {what / 'recipe.yaml'}")
     plan = folder_plan(what, name) if what.is_dir() else read_recipe(what)
-    return _build(plan, workspace, quiet)
+    near = what if what.is_dir() else what.absolute().parent
+    return _build(plan, workspace or find(near), quiet)
 
 
 @command("demo")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default="demo")
-@click.option("--count", type=click.IntRange(min=30), default=600, show_default=True)
+@click.option("--count", type=click.IntRange(min=30), default=600, show_default=True,
+              help="How many pictures, about.")  # fmt: skip
 def demo(folder: Path, count: int, workspace: Path | None, quiet: bool) -> Any:
     """Write a small, real, untidy collection into FOLDER and build it there."""
     from autods.recipes.demo import write_demo

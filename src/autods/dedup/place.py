@@ -94,7 +94,7 @@ def _place_batch(placing: Placing, index: NearIndex, asset_ids: list[int]) -> No
             for seq, row in numbered
         ]
         for verdict in verdicts:
-            if verdict["asset_id"] in withheld:
+            if verdict["asset_id"] in withheld and verdict["verdict"] == "kept":
                 verdict |= {"verdict": "withheld", "reason": "split-conflict"}
         db.execute(sa.insert(placements), verdicts)
     index.add(*to_add(new, list(decisions.values())))
@@ -132,14 +132,20 @@ def _kept_ones(
     decisions: Mapping[int, Decision],
     out: set[int],
 ) -> list[tuple[int, str, list[int]]]:
-    """List what is kept with its near lookalikes, those it is a marked copy of included."""
+    """List what has a place in a split, with those it must share it with.
+
+    A dropped copy has one too, its original's: should it ever stand in for that, nothing moves.
+    Where near-duplicates are kept, all within the radius share a split, for any of them may be
+    the same picture.
+    """
+    reach = placing.radius if placing.near.near == "keep" else placing.lookalike_radius
     near: dict[int, list[int]] = {}
     for seq, row in numbered:
         decision = decisions.get(seq)
-        if row["asset_id"] in out or (decision and decision.verdict != "kept"):
+        if row["asset_id"] in out:
             continue
         alike = decision.lookalikes if decision else ()
-        near[seq] = [a.id for a in alike if a.distance <= placing.lookalike_radius]
+        near[seq] = [a.id for a in alike if a.distance <= reach]
         if decision and decision.of is not None:
             near[seq].append(decision.of)
     ids = _asset_ids(placing, db, {seq for others in near.values() for seq in others})
@@ -304,6 +310,16 @@ def _top_up(placing: Placing, index: NearIndex) -> None:
         index.add(columns[:, 0].copy(), columns[:, 1].copy().view(np.uint64))
 
 
+def _delete(db: sa.Connection, placing: Placing, seqs: list[int]) -> list[int]:
+    """Delete verdicts; gives the numbers of the copies of what was deleted."""
+    copies: list[int] = []
+    for some in batched(seqs, 10_000):
+        of_these = sa.select(placements.c.seq).where(placing.mine, placements.c.of_seq.in_(some))
+        copies += db.scalars(of_these)
+        db.execute(sa.delete(placements).where(placing.mine, placements.c.seq.in_(some)))
+    return copies
+
+
 def _forget_the_gone(placing: Placing) -> int:
     """Take back the verdicts on what no source lists any more, and on its copies.
 
@@ -316,7 +332,7 @@ def _forget_the_gone(placing: Placing) -> int:
         seqs = list(db.scalars(gone))
         if seqs:  # Their numbers may be given again: the saved index must not outlive them.
             placing.index_path.unlink(missing_ok=True)
-        for some in batched(seqs, 10_000):
-            either = sa.or_(placements.c.seq.in_(some), placements.c.of_seq.in_(some))
-            db.execute(sa.delete(placements).where(placing.mine, either))
+        copies = seqs
+        while copies:  # A marked copy may have copies of its own.
+            copies = _delete(db, placing, copies)
     return len(seqs)

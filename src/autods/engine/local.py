@@ -7,22 +7,15 @@ native crash ends the job (measured for threads, ProcessPoolExecutor, Daft, Dask
 """
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import queue
-import signal
-import sys
 import threading
-import time
-import traceback
-import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, Self, TypeVar
 
+from autods.engine.hand import Hand, WorkerLostError, start_server
 from autods.errors import AutodsError
 
 T = TypeVar("T")
@@ -73,10 +66,12 @@ class LocalEngine:
         self.item_timeout = item_timeout
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__, *preload])
-        _start_server()
-        self._hands = [_Hand(self._context, item_timeout) for _ in range(self.workers)]
+        start_server()
+        self._hands = [Hand(self._context, item_timeout) for _ in range(self.workers)]
         # Processes start while the caller opens its database; nobody waits for them here.
-        self._warming = [threading.Thread(target=hand.ready, daemon=True) for hand in self._hands]
+        self._warming = [
+            threading.Thread(target=_warm, args=(h,), daemon=True) for h in self._hands
+        ]
         for thread in self._warming:
             thread.start()
 
@@ -89,7 +84,7 @@ class LocalEngine:
         however long the iterable. Raises AutodsError if `work` itself raises: that is a bug in
         the work, not a bad item.
         """
-        jobs: queue.Queue[Sequence[T] | None] = queue.Queue(maxsize=self.workers)
+        jobs: queue.Queue[Sequence[T] | None] = queue.Queue()
         done: queue.Queue[tuple[Sequence[T], Any]] = queue.Queue()
         for thread in self._warming:
             thread.join()
@@ -105,8 +100,7 @@ class LocalEngine:
             self.close()
             raise
         finally:
-            for _ in threads:
-                jobs.put(None)
+            _send_home(jobs, len(threads))
 
     def close(self) -> None:
         """Kill the workers; an unfinished batch is left for the next run to find pending."""
@@ -139,6 +133,20 @@ def _pump(
         yield _opened(done.get())
 
 
+def _warm(hand: Hand) -> None:
+    with contextlib.suppress(AutodsError):  # Closed before it began.
+        hand.ready()
+
+
+def _send_home(jobs: "queue.Queue[Any]", threads: int) -> None:
+    """Tell the supervisors to go; what nobody has begun is left for the next run."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            jobs.get_nowait()
+    for _ in range(threads):
+        jobs.put(None)
+
+
 def _opened(outcome: tuple[Sequence[T], Any]) -> tuple[Sequence[T], Any]:
     batch, results = outcome
     if isinstance(results, BaseException):
@@ -146,7 +154,7 @@ def _opened(outcome: tuple[Sequence[T], Any]) -> tuple[Sequence[T], Any]:
     return batch, results
 
 
-def _supervise(hand: "_Hand", work: Callable[..., Any], jobs: Any, done: Any) -> None:
+def _supervise(hand: Hand, work: Callable[..., Any], jobs: Any, done: Any) -> None:
     """Take batches until told to stop; an error of the work travels to the caller."""
     while (batch := jobs.get()) is not None:
         try:
@@ -156,175 +164,15 @@ def _supervise(hand: "_Hand", work: Callable[..., Any], jobs: Any, done: Any) ->
         done.put((batch, results))
 
 
-def _solve(hand: "_Hand", work: Callable[..., list[Any]], items: Sequence[Any]) -> list[Any]:
+def _solve(hand: Hand, work: Callable[..., list[Any]], items: Sequence[Any]) -> list[Any]:
     """Run one batch; around an item that takes its worker down, split and go on."""
     if not items:
         return []
     try:
         return list(hand.run(work, items))
-    except _WorkerLostError as lost:
+    except WorkerLostError as lost:
         if len(items) == 1:
             return [Lost(lost.reason, str(lost))]
         at = min(max(lost.at, 0), len(items) - 1)
         pieces = (items[:at], items[at : at + 1], items[at + 1 :])
         return [result for piece in pieces for result in _solve(hand, work, piece)]
-
-
-class _WorkerLostError(Exception):
-    def __init__(self, reason: str, at: int, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.at = reason, at
-
-
-class _Hand:
-    """One worker process and the line to it, replaced whenever it is lost."""
-
-    def __init__(self, context: Any, item_timeout: float) -> None:
-        self._context, self._timeout = context, item_timeout
-        self._mark = context.RawValue("q", -1)
-        self._process: Any = None
-        self._pipe: Any = None
-        self._closed = False
-
-    def ready(self) -> None:
-        """Start the process unless it runs."""
-        if self._process is None and not self._closed:
-            self._pipe, theirs = self._context.Pipe()
-            self._process = self._context.Process(
-                target=_serve, args=(theirs, self._mark), daemon=True
-            )
-            with _without_main():
-                self._process.start()
-            theirs.close()
-
-    def run(self, work: Callable[..., list[Any]], items: Sequence[Any]) -> list[Any]:
-        """Hand a batch over and wait for it, for as long as the worker moves on."""
-        self.ready()
-        self._mark.value = -1
-        try:
-            self._pipe.send((work, items))
-            self._watch()
-            results, error = self._pipe.recv()
-        except (EOFError, OSError):
-            raise self._lost("crashed") from None
-        if error is not None:
-            raise AutodsError(f"a worker failed in {_name(work)}:\n{error}")
-        if len(results) != len(items):
-            raise AutodsError(
-                f"{_name(work)} returned {len(results)} results for {len(items)} items"
-            )
-        return list(results)
-
-    def _watch(self) -> None:
-        stood_at, since = -1, time.monotonic()
-        while not wait([self._pipe], timeout=min(1.0, self._timeout / 4)):
-            if self._mark.value != stood_at:
-                stood_at, since = self._mark.value, time.monotonic()
-            elif time.monotonic() - since > self._timeout:
-                raise self._lost("hung")
-
-    def _lost(self, reason: str) -> Exception:
-        """Bury the worker and say what is known of its end."""
-        if self._closed:
-            return AutodsError("the engine was closed while it worked")
-        at = self._mark.value
-        if reason == "crashed":
-            self._process.join(5)
-        code = self._process.exitcode
-        self._bury()
-        if reason == "hung":
-            return _WorkerLostError(reason, at, f"no progress for {self._timeout:g} s")
-        name = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
-        return _WorkerLostError(reason, at, f"the worker process died ({name})")
-
-    def _bury(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.join()
-            self._pipe.close()
-
-    def close(self) -> None:
-        self._closed = True
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            self._bury()
-
-
-class _Watched(Sequence[T]):
-    """A batch that notes, where its supervisor can see it, which item its reader stands at."""
-
-    def __init__(self, items: Sequence[T], mark: Any) -> None:
-        self._items, self._mark = items, mark
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._items[index]
-
-    def __iter__(self) -> Iterator[T]:
-        for index, item in enumerate(self._items):
-            self._mark.value = index
-            yield item
-
-
-def _serve(pipe: Connection, mark: Any) -> None:
-    """Live a worker's life: take a batch, answer with its results, until the line goes dead."""
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle.
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            work, items = pipe.recv()
-            answer: tuple[Any, str | None]
-            try:
-                answer = (work(_Watched(items, mark)), None)
-            except Exception:  # noqa: BLE001 - the process's edge: the driver raises it
-                answer = (None, traceback.format_exc())
-            pipe.send(answer)
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this worker, even one that hangs, when the fork server goes.
-
-    The fork server ends when the driver does; elsewhere a worker ends with its current batch.
-    """
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
-
-
-def _start_server() -> None:
-    """Start the process that forks the workers, with one thread each for their arithmetic.
-
-    There is a worker a processor: more threads in each would only get in each other's way.
-    """
-    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    missing = {name: value for name, value in single.items() if name not in os.environ}
-    os.environ.update(missing)
-    try:
-        forkserver.ensure_running()
-    finally:
-        for name in missing:
-            del os.environ[name]
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Hide the caller's script: workers import work by name, and need not run it again.
-
-    Without this every script that uses autods would need an `if __name__ == "__main__"` guard.
-    """
-    main = sys.modules["__main__"]
-    with _MAIN_LOCK:
-        sys.modules["__main__"] = types.ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
-
-
-_MAIN_LOCK = threading.Lock()
-
-
-def _name(work: Callable[..., Any]) -> str:
-    return str(getattr(getattr(work, "func", work), "__qualname__", work))

@@ -35,29 +35,39 @@ class Listing:
 
 
 def list_refs(catalog: Catalog, dataset_id: int, found: Iterable[Ref]) -> Listing:
-    """Make the dataset's live refs equal to `found`, in one transaction.
+    """Make the dataset's live refs equal to `found`, in one transaction at its end.
+
+    The listing itself is kept in a temporary table, so that a slow source holds no lock.
 
     New refs get ids in the order of `found`: that is their arrival order, for ever. A ref that
     is no longer listed is marked gone, not deleted; one whose description changed is updated.
     """
-    with catalog.begin() as db:
-        _listed.drop(db, checkfirst=True)
-        _listed.create(db)
-        inputs = 0
-        for batch in batched(found, 2000):
-            rows = [_row(ref, inputs + offset) for offset, ref in enumerate(batch)]
-            catalog.insert_new(db, _listed, rows)
-            inputs += len(batch)
+    with catalog.read() as db:
+        inputs = _fill(catalog, db, found)
         kept = db.scalar(sa.select(sa.func.count()).select_from(_listed)) or 0
-        listing = Listing(
-            inputs=inputs,
-            repeated=inputs - kept,
-            changed=_update_descriptions(db, dataset_id),
-            new=_insert_new(db, dataset_id),
-            gone=_mark_gone(db, dataset_id),
-        )
-        _listed.drop(db)
+        db.commit()
+        db.execution_options(write=True)
+        with db.begin():
+            listing = Listing(
+                inputs=inputs,
+                repeated=inputs - kept,
+                changed=_update_descriptions(db, dataset_id),
+                new=_insert_new(db, dataset_id),
+                gone=_mark_gone(db, dataset_id),
+            )
+            _listed.drop(db)
     return listing
+
+
+def _fill(catalog: Catalog, db: sa.Connection, found: Iterable[Ref]) -> int:
+    _listed.drop(db, checkfirst=True)
+    _listed.create(db)
+    inputs = 0
+    for batch in batched(found, 2000):
+        rows = [_row(ref, inputs + offset) for offset, ref in enumerate(batch)]
+        catalog.insert_new(db, _listed, rows)
+        inputs += len(batch)
+    return inputs
 
 
 def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[int]:
@@ -78,6 +88,14 @@ def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[i
         query = sa.select(refs.c.id, refs.c.source, refs.c.uri, refs.c.stamp).where(*here)
         ids = {(row.source, row.uri, row.stamp): row.id for row in db.execute(query)}
     return [ids[ref.source, ref.uri, ref.stamp] for ref in wanted]
+
+
+def count_refs(catalog: Catalog, dataset_id: int) -> int:
+    """Count the live inputs of a dataset."""
+    query = sa.select(sa.func.count()).select_from(refs)
+    with catalog.read() as db:
+        live = (refs.c.dataset_id == dataset_id, refs.c.gone_at.is_(None))
+        return db.scalar(query.where(*live)) or 0
 
 
 def _row(ref: Ref, position: int) -> dict[str, object]:
@@ -102,7 +120,11 @@ def _update_descriptions(db: sa.Connection, dataset_id: int) -> int:
         ),
     )
     said = {refs.c[name]: _listed.c[name] for name in _SAID}
-    update = sa.update(refs).values({**said, refs.c.gone_at: None, refs.c.changed_at: now()})
+    # What was refused where it lay before is tried where it lies now.
+    moved = sa.and_(refs.c.asset_id.is_(None), refs.c.location != _listed.c.location)
+    again = sa.case((moved, None), else_=refs.c.fingerprint)
+    fresh = {refs.c.gone_at: None, refs.c.changed_at: now(), refs.c.fingerprint: again}
+    update = sa.update(refs).values({**said, **fresh})
     return db.execute(update.where(_same(dataset_id), changed)).rowcount
 
 

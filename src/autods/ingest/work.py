@@ -69,6 +69,8 @@ def input_of(ref_id: int, location: str) -> Input:
     >>> input_of(1, "file:///photos/a%20b.jpg").path
     '/photos/a b.jpg'
     """
+    if "://" not in location and not location.startswith("refused:"):
+        return Input(ref_id, location)  # A source of the user's may give a plain path.
     scheme, _, rest = location.partition(":")
     if scheme == "refused":
         reason, _, detail = rest.partition(":")
@@ -99,11 +101,13 @@ def _arrive(
 def _read(path: str, max_bytes: int) -> bytes | Refusal:
     """Read a file whole, unless it is larger than allowed; the size is not taken on trust."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the hot path
+        with open(path, "rb") as file:  # noqa: PTH123 - the hot path
             size = os.fstat(file.fileno()).st_size
+            data = file.read(max_bytes + 1) if size <= max_bytes else b""
+            size = max(size, len(data))  # It may have grown since.
             if size > max_bytes:
                 return Refusal("rejected", "too-large", f"{size:,} bytes, {max_bytes:,} allowed")
-            return file.read(max_bytes)
+            return data
     except FileNotFoundError:
         return Refusal("failed", "missing-file", f"no file {path}")
     except OSError as error:

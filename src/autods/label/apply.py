@@ -114,7 +114,7 @@ def _answers(
     for i, row in enumerate(rows, start):
         try:
             answers.append(ask(row))
-        except Exception as error:  # noqa: BLE001 - a user's function may fail in any way
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may fail in any way
             faults.note(function.name, i, error)
             answers.append(ABSTAIN)
     return answers
@@ -137,7 +137,7 @@ def _column_votes(
     ballot, faults = book
     try:
         answers = function.bound(columns) if n else []
-    except Exception as error:  # noqa: BLE001 - a user's function may fail in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may fail in any way
         faults.note(function.name, 0, error, n)
         answers = np.full(n, ABSTAIN)
     votes = ballot.read(answers, function.name)
@@ -152,7 +152,7 @@ def _column_votes(
 class _Faults:
     of: dict[str, Fault] = field(default_factory=dict)
 
-    def note(self, name: str, row: int, error: Exception, count: int = 1) -> None:
+    def note(self, name: str, row: int, error: BaseException, count: int = 1) -> None:
         first = self.of.get(name)
         if first is None:
             message = f"{type(error).__name__}: {error}"

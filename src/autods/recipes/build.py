@@ -1,10 +1,12 @@
 """The main job: sources in; an immutable, deduplicated, labelled, split, sharded version out."""
 
+import contextlib
 import functools
 import itertools
 import json
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,17 @@ from autods.dedup.confirm import same_picture
 from autods.dedup.decide import DedupPolicy
 from autods.dedup.place import Placing, place
 from autods.engine import Engine, LocalEngine
+from autods.errors import AutodsError, SourceError
 from autods.ingest.listing import Listing, list_refs
 from autods.label.ledger import enter_source_labels, in_force, say
 from autods.label.weak import WeakLabels, weak_labels
 from autods.recipes.facts import Outcome, write_facts
 from autods.recipes.file import Plan
 from autods.recipes.history import Journal
-from autods.recipes.intake import Intake, fingerprint, take
-from autods.recipes.layout import lay_out
+from autods.recipes.intake import Intake, check_budget, fingerprint, take
+from autods.recipes.layout import is_laid_out, lay_out
 from autods.recipes.passing import FINGERPRINT, PRELOAD, same_bytes_pixels
+from autods.records import Ref
 from autods.run import Context, Progress, Silent, WorkflowStep, run_steps
 from autods.versions import Version, find_version, freeze
 from autods.workspace import Workspace
@@ -41,7 +45,7 @@ class Built:
     version: Version
     new: bool
     folder: Path
-    facts: Any
+    facts: Any = field(repr=False)
 
 
 def build(workspace: Workspace, plan: Plan, progress: Progress | None = None) -> Built:
@@ -112,24 +116,27 @@ class _Build:
 
     def list_sources(self, _: Context) -> Context:
         """Ask the sources what there is; the catalog's refs become that."""
-        found = itertools.chain.from_iterable(source() for source in self.plan.sources)
+        found = itertools.chain.from_iterable(map(_refs_of, self.plan.sources))
         listing = list_refs(self.catalog, self.dataset_id, found)
         return {"listing": asdict(listing)}
 
     def ingest(self, context: Context) -> Context:
         """Read, name, inspect and store every input that has no outcome yet."""
-        intake = Intake(
+        intake = self._intake(context)
+        if intake.pending() and self.journal.begin():
+            self.store.sweep()  # The run before was killed: what it left half-written goes.
+        return {"ingested": take(intake, lambda: self.engine, self.progress)}
+
+    def _intake(self, context: Context) -> Intake:
+        return Intake(
             workspace=self.workspace,
             dataset_id=self.dataset_id,
             checks=self.recipe.validate,
             http=self.recipe.http,
             inputs=context["listing"]["inputs"],
         )
-        if intake.pending():
-            self.journal.begin()
-        return {"ingested": take(intake, lambda: self.engine, self.progress)}
 
-    def place(self, _: Context) -> Context:
+    def place(self, context: Context) -> Context:
         """Give each new asset its verdict and its split, in arrival order."""
         self.progress.step("place", None)
         recipe = self.recipe
@@ -148,7 +155,26 @@ class _Build:
             same_pixels=functools.partial(same_bytes_pixels, self.store),
             settle=self._settle,
         )
-        return {"placed": place(placing, self.progress)}
+        with contextlib.redirect_stdout(sys.stderr):  # A check may print; stdout is for JSON.
+            placed = place(placing, self.progress)
+        check_budget(self._intake(context), self._refused())
+        return {"placed": placed}
+
+    def _refused(self) -> int:
+        """Count what was refused by the pass or by the checks."""
+        refused = sa.select(sa.func.count()).where(
+            refs.c.dataset_id == self.dataset_id,
+            refs.c.gone_at.is_(None),
+            refs.c.status.in_(("rejected", "failed")),
+        )
+        judged = sa.select(sa.func.count()).where(*self._mine, placements.c.verdict == "rejected")
+        with self.catalog.read() as db:
+            return (db.scalar(refused) or 0) + (db.scalar(judged) or 0)
+
+    @property
+    def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
+        here = placements.c.dataset_id == self.dataset_id
+        return (here, placements.c.policy == self.policy)
 
     def _settle(self, db: sa.Connection, kept: list[tuple[int, str, list[int]]]) -> set[int]:
         placed = [Placed(asset_id, sha256, near) for asset_id, sha256, near in kept]
@@ -174,11 +200,12 @@ class _Build:
 
         options = self.recipe.label
         functions = load_functions(path)
-        return weak_labels(
-            self._members(), functions,
-            classes=options.classes, model=options.model,
-            tie_policy=options.tie_policy, min_probability=options.min_probability,
-        )  # fmt: skip
+        with contextlib.redirect_stdout(sys.stderr):  # A function may print; stdout is for JSON.
+            return weak_labels(
+                self._members(), functions,
+                classes=options.classes, model=options.model,
+                tie_policy=options.tie_policy, min_probability=options.min_probability,
+            )  # fmt: skip
 
     def freeze(self, context: Context) -> Context:
         """Freeze the members; the same members are the same version."""
@@ -186,6 +213,11 @@ class _Build:
             return {"version": self.journal.last_version(), "new": False}
         self.progress.step("freeze")
         members = self._members().drop_columns(["asset_id"])
+        if not members.num_rows:
+            raise AutodsError(
+                f"no member is left of {context['listing']['inputs']:,} inputs, so there is no "
+                "version to make: `autods show --refused` says why"
+            )
         version, new = freeze(
             self.catalog, self.store,
             dataset=self.recipe.name, members=members, recipe=_plain(self.plan.written),
@@ -226,11 +258,10 @@ class _Build:
 
     def _state(self) -> list[Any]:
         """Sum up all that a version is made from, cheaply: equal states give equal versions."""
-        mine = (placements.c.dataset_id == self.dataset_id, placements.c.policy == self.policy)
         live = (refs.c.dataset_id == self.dataset_id, refs.c.gone_at.is_(None))
         with self.catalog.read() as db:
             placed = db.execute(
-                sa.select(sa.func.count(), sa.func.max(placements.c.seq)).where(*mine)
+                sa.select(sa.func.count(), sa.func.max(placements.c.seq)).where(*self._mine)
             ).one()
             seen = db.execute(
                 sa.select(
@@ -244,9 +275,18 @@ class _Build:
         return [recipe, self.policy, *placed, *seen[:2], str(seen[2]), said]
 
     def _is_laid_out(self) -> bool:
-        number = self.journal.last_version()
-        folder = self.workspace.dataset_folder(self.recipe.name, number or 0)
-        return (folder / "version.txt").exists()
+        number = self.journal.last_version() or 0
+        return is_laid_out(self.workspace, self.recipe, number)
+
+
+def _refs_of(source: Callable[[], Iterator[Ref]]) -> Iterator[Ref]:
+    """List a source; whatever a user's own function raises is one sentence."""
+    try:
+        yield from source()
+    except (AutodsError, OSError):
+        raise
+    except Exception as error:
+        raise SourceError(f"a source failed: {type(error).__name__}: {error}") from error
 
 
 def _text_of(path: Path | None) -> str | None:

@@ -69,7 +69,8 @@ def write_facts(
         places=_places(workspace, version, plan),
         changes=_changes(workspace, version, members),
     )
-    write_all(facts, folder)
+    if not (folder / "version.txt").exists():  # A version's files are written once.
+        write_all(facts, folder)
     return facts
 
 
@@ -187,7 +188,7 @@ def _examples(
     wanted = [row["sha256"] for row in chosen]
     wanted += [sha for pair in pairs for sha in (pair["kept"], pair["dropped"])]
     shown = _thumbnails(workspace, engine, wanted)
-    label_of = {row["sha256"]: row for row in chosen}
+    label_of = _labels_of(members, wanted)
 
     def picture(sha256: str, title: str) -> Picture:
         row = label_of.get(sha256, {})
@@ -209,6 +210,14 @@ def _examples(
         ],
         refused=_refused(workspace.catalog, version.dataset_id, outcome.policy),
     )
+
+
+def _labels_of(members: "pa.Table", wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = members.filter(pc.is_in(members["sha256"], pa.array(wanted, pa.string())))
+    return {row["sha256"]: row for row in rows.select(["sha256", "label", "split"]).to_pylist()}
 
 
 def _gallery_rows(members: "pa.Table") -> list[dict[str, Any]]:
@@ -312,7 +321,8 @@ def _places(workspace: Workspace, version: Version, plan: Plan) -> dict[str, str
     there["folder"] = ("folder", "images")
     places = {there[kind][0]: str(folder / there[kind][1]) for kind in plan.recipe.export}
     places["report"] = str(folder / "report.html")
-    return places | {"catalog": workspace.catalog.url, "store": workspace.store.url}
+    places |= {"catalog": workspace.catalog.url, "store": workspace.store.url}
+    return places | {"workspace": str(workspace.root)}
 
 
 def _changes(workspace: Workspace, version: Version, members: "pa.Table") -> Changes | None:

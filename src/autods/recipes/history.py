@@ -18,16 +18,20 @@ class Journal:
         self._catalog, self._dataset_id, self._recipe = catalog, dataset_id, recipe
         self._id: int | None = None
 
-    def begin(self) -> None:
-        """Note that a run is at work; a second call changes nothing."""
+    def begin(self) -> bool:
+        """Note that a run is at work, and tell whether the one before it was killed.
+
+        A second call changes nothing.
+        """
         if self._id is not None:
-            return
+            return False
         row = {"dataset_id": self._dataset_id, "recipe": self._recipe, "stats": {}}
         row |= {"status": "running", "started_at": now()}
         with self._catalog.begin() as db:
             stale = sa.update(runs).where(self._mine, runs.c.status == "running")
-            db.execute(stale.values(status="killed", finished_at=now()))
+            killed = db.execute(stale.values(status="killed", finished_at=now())).rowcount
             self._id = db.execute(sa.insert(runs).returning(runs.c.id), row).scalar_one()
+        return bool(killed)
 
     def done(self, state: list[Any], version: int, seconds: Mapping[str, float]) -> None:
         """Note success, and what the version was made from."""
@@ -52,7 +56,9 @@ class Journal:
         if error is not None and self._id is not None:
             # The error that ends the run matters more than a catalog that cannot note it.
             with contextlib.suppress(Exception):
-                self._end("failed", error=f"{type(error).__name__}: {error}")
+                ended = isinstance(error, Exception)
+                said = f"{type(error).__name__}: {error}" if ended else "run it again to go on"
+                self._end("failed" if ended else "interrupted", error=said)
 
     @property
     def _mine(self) -> sa.ColumnElement[bool]:

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from autods.engine import Engine, Lost
 from autods.errors import BudgetError
 from autods.ingest.pending import PendingRef, count_pending, keep_arrivals, pending_refs
 from autods.ingest.policy import HttpPolicy
-from autods.ingest.work import Arrival, Input, discard, input_of, take_in, writable
+from autods.ingest.work import Input, discard, input_of, take_in, writable
 from autods.recipes.passing import FINGERPRINT, inspect
 from autods.run import Progress, batched, drain
 from autods.store import asset_key
@@ -64,10 +64,42 @@ def take(intake: Intake, engine: Callable[[], Engine], progress: Progress) -> in
         max_bytes=intake.checks.max_bytes,
         keep_refused=intake.checks.mode == "report-only",
     )
-    return drain(
-        _batches(intake, total), work, _Commit(intake),
-        engine=engine(), catalog=intake.workspace.catalog, progress=progress,
-    )  # fmt: skip
+    catalog = intake.workspace.catalog
+    commit = functools.partial(keep_arrivals, catalog, fingerprint=intake.fingerprint)
+    committed = drain(
+        _batches(intake, total), work, commit, engine=engine(), catalog=catalog, progress=progress
+    )
+    done, refused = 0, _refused_before(intake)
+    for inputs, arrivals in committed:
+        discard(inputs)
+        done += len(inputs)
+        refused += sum(isinstance(a, Lost) or a.refusal is not None for a in arrivals)
+        check_budget(intake, refused)
+    return done
+
+
+def check_budget(intake: Intake, refused: int) -> None:
+    """End the run once too many inputs were refused; what came in before is kept.
+
+    Raises BudgetError.
+    """
+    if refused > intake.checks.error_budget * intake.inputs:
+        raise BudgetError(
+            f"{refused:,} of {intake.inputs:,} inputs were refused so far, more than the error "
+            f"budget of {100 * intake.checks.error_budget:g}%: `autods show --refused` says why; "
+            "validate.error_budget in the recipe sets the limit"
+        )
+
+
+def _refused_before(intake: Intake) -> int:
+    query = sa.select(sa.func.count()).where(
+        refs.c.dataset_id == intake.dataset_id,
+        refs.c.gone_at.is_(None),
+        refs.c.fingerprint == intake.fingerprint,
+        refs.c.status == "rejected",
+    )
+    with intake.workspace.catalog.read() as db:
+        return db.scalar(query) or 0
 
 
 def _batches(intake: Intake, total: int) -> Iterator[list[Input]]:
@@ -112,40 +144,6 @@ def _downloads(intake: Intake) -> Iterator[Input]:
 
 def _is_http(ref: PendingRef) -> bool:
     return ref.sha256 is None and ref.location.startswith(("http://", "https://"))
-
-
-class _Commit:
-    """Writes a batch's outcomes, and ends the run once too many inputs were refused."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-        self._refused = self._refused_before()
-
-    def __call__(
-        self, db: sa.Connection, inputs: Sequence[Input], arrivals: list[Arrival | Lost]
-    ) -> None:
-        intake = self._intake
-        keep_arrivals(
-            intake.workspace.catalog, db, inputs, arrivals, fingerprint=intake.fingerprint
-        )
-        discard(inputs)
-        self._refused += sum(isinstance(a, Lost) or a.refusal is not None for a in arrivals)
-        if self._refused > intake.checks.error_budget * intake.inputs:
-            raise BudgetError(
-                f"{self._refused:,} of {intake.inputs:,} inputs were refused, more than the error "
-                f"budget of {intake.checks.error_budget:.0%}: `autods show --refused` says why; "
-                "validate.error_budget in the recipe sets the limit"
-            )
-
-    def _refused_before(self) -> int:
-        query = sa.select(sa.func.count()).where(
-            refs.c.dataset_id == self._intake.dataset_id,
-            refs.c.gone_at.is_(None),
-            refs.c.fingerprint == self._intake.fingerprint,
-            refs.c.status == "rejected",
-        )
-        with self._intake.workspace.catalog.read() as db:
-            return db.scalar(query) or 0
 
 
 def fingerprint(*parts: Any) -> str:

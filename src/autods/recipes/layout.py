@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autods.errors import PlaceError
 from autods.export import Sample, write_folder, write_parquet, write_version_shards
 from autods.recipes.file import BuildRecipe
-from autods.store import asset_key
+from autods.store import Store, asset_key, sha256_of
 from autods.versions import Version, read_members
 from autods.workspace import Workspace
 
@@ -15,8 +17,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_PLACES = {"webdataset": "shards", "parquet": "data.parquet", "folder": "images"}
+
+
+def is_laid_out(workspace: Workspace, recipe: BuildRecipe, number: int) -> bool:
+    """Tell whether all that a recipe asks of a version lies there; `version.txt` comes last."""
+    folder = workspace.dataset_folder(recipe.name, number)
+    wanted = ["version.txt", *(_PLACES[kind] for kind in recipe.export)]
+    return all((folder / name).exists() for name in wanted)
+
+
 def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None:
-    """Write the exports a recipe asks for beside each other; run again it replaces nothing new.
+    """Write the exports a recipe asks for beside each other; what is there is left as it is.
 
     Shards of earlier versions are reused where their members are the same; the image folder is
     linked to the store, so neither costs what it does not add.
@@ -24,31 +36,43 @@ def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None
     store = workspace.store
     folder = workspace.dataset_folder(version.dataset, version.number)
     folder.mkdir(parents=True, exist_ok=True)
-    members = list(samples(read_members(store, version)))
-
-    def read(sha256: str) -> bytes:
-        return store.get(asset_key(sha256))
-
-    if "webdataset" in recipe.export:
+    missing = {kind for kind in recipe.export if not (folder / _PLACES[kind]).exists()}
+    members = list(samples(read_members(store, version))) if missing else []
+    read = partial(_read, store)
+    if "webdataset" in missing:
         write_version_shards(
             members, out=folder / "shards", read=read,
             max_count=recipe.shards.max_count, cache=workspace.folder("cache", "shards"),
         )  # fmt: skip
-    if "parquet" in recipe.export:
+    if "parquet" in missing:
         write_parquet(members, folder / "data.parquet")
-    if "folder" in recipe.export:
+    if "folder" in missing:
         write_folder(
             members, folder / "images", read=read,
             path_of=lambda sha256: store.local_path(asset_key(sha256)),
         )  # fmt: skip
 
 
+def _read(store: Store, sha256: str) -> bytes:
+    """Read an asset, and see that its bytes are what their name says.
+
+    Raises PlaceError if they are not: what is damaged is not handed on.
+    """
+    data = store.get(asset_key(sha256))
+    if sha256_of(data) != sha256:
+        raise PlaceError(f"asset {sha256} is damaged in {store.url}: bring its bytes back")
+    return data
+
+
 def samples(members: "pa.Table") -> Iterator[Sample]:
     """Turn the rows of a manifest into samples."""
     names = [name for name in Sample.__dataclass_fields__ if name in members.column_names]
+    names += ["source", "near_of"]
     for batch in members.select(names).to_batches(4096):
         for row in batch.to_pylist():
-            yield Sample(**{**row, "meta": json.loads(row["meta"] or "{}")})
+            more = {"source": row.pop("source"), "near_of": row.pop("near_of")}
+            meta = json.loads(row.pop("meta") or "{}") | {k: v for k, v in more.items() if v}
+            yield Sample(**row, meta=meta)
 
 
 def export_to(
@@ -57,10 +81,7 @@ def export_to(
     """Write one export of a version somewhere else; returns how many samples it holds."""
     store = workspace.store
     members = list(samples(read_members(store, version)))
-
-    def read(sha256: str) -> bytes:
-        return store.get(asset_key(sha256))
-
+    read = partial(_read, store)
     if kind == "webdataset":
         write_version_shards(members, out=out, read=read, max_count=max_count)
     elif kind == "parquet":

@@ -33,6 +33,7 @@ class Found:
     contrast: float
     sharpness: float
     entropy: float
+    damage: str
     thumb: bytes
 
 
@@ -72,6 +73,7 @@ def _found(picture: Picture, seen: Features) -> Found:
         contrast=seen.contrast,
         sharpness=seen.sharpness,
         entropy=seen.entropy,
+        damage=picture.damage,
         thumb=seen.thumb,
     )
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -205,11 +206,13 @@ def _places(facts: Facts) -> Iterator[Line]:
 
 
 def _next(facts: Facts) -> Iterator[Line]:
-    commands = [f"autods show {facts.name}"]
+    root = facts.places.get("workspace")
+    where = f" -w {shlex.quote(root)}" if root else ""
+    commands = [f"autods show {facts.name}{where}"]
     if facts.about.parent:
-        commands.append(f"autods diff {facts.about.parent} {facts.name}")
+        commands.append(f"autods diff {facts.about.parent} {facts.name}{where}")
     if "report" in facts.places:
-        commands.append(f"open {facts.places['report']}")
+        commands.append(f"python -m webbrowser {facts.places['report']}")
     for index, command in enumerate(commands):
         yield [_name("" if index else "try next"), (command, "bold")]
 

@@ -12,6 +12,9 @@ from autods.errors import SourceError
 from autods.records import Ref
 from autods.sources.storable import printable, storable
 
+_EXPORTS = ("shards.json", "folder.json")
+"""What marks a folder as an export; `export/` writes them."""
+
 Entry = os.DirEntry[str]
 
 SUFFIXES = frozenset(
@@ -44,11 +47,15 @@ def folder(
         empty = False
         parts = Path(entry.path).relative_to(root).parts
         label = printable(parts[0]) if labels == "folders" and len(parts) > 1 else None
-        said = walk.said(entry)
+        location = file_location(entry.path)
+        try:
+            said = walk.said(entry)
+        except SourceError as error:  # One bad sidecar costs its image, not the listing.
+            said, location = {}, f"refused:bad-sidecar:{error}"
         yield Ref(
             uri=printable("/".join(parts)),
             source=printable(source),
-            location=file_location(entry.path),
+            location=location,
             stamp=_stamp(entry),
             license=said.pop("license", None) or license,
             label=said.pop("label", None) or label,
@@ -143,6 +150,8 @@ class _Walk:
         except OSError as error:
             raise SourceError(f"cannot list {_shown(folder)}: {error.strerror}") from error
         self._seen.add((stat.st_dev, stat.st_ino))
+        if folder != str(self.root) and any(entry.name in _EXPORTS for entry in entries):
+            return []  # An export of ours: what came out is not to go in again.
         beside = [entry for entry in entries if entry.name.endswith((".txt", ".json", ".jsonl"))]
         self._sidecars = {entry.path for entry in beside if _kind(entry) == "file"}
         if os.path.join(folder, "metadata.jsonl") in self._sidecars:  # noqa: PTH118 - text keys

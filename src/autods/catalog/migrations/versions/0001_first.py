@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("contrast", sa.Float(), nullable=False),
         sa.Column("sharpness", sa.Float(), nullable=False),
         sa.Column("entropy", sa.Float(), nullable=False),
+        sa.Column("damage", sa.Text(), server_default="", nullable=False),
         sa.Column("extracted_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(["asset_id"], ["assets.id"], name=op.f("fk_features_asset_id")),
         sa.PrimaryKeyConstraint("asset_id", name=op.f("pk_features")),

@@ -97,7 +97,7 @@ def test_functions_whose_name_begins_with_check_are_checks(tmp_path: Path) -> No
         "check_limit = 3\n",
     )
     names = [name for name, _ in judges(checks)]
-    assert names == ["too-small", "too-large", "aspect", "format", "too-dark", "caption"]
+    assert names == ["damaged", "too-small", "too-large", "aspect", "format", "too-dark", "caption"]
     assert verdict(checks, brightness=3) == ("too-dark", "brightness 3")
     assert verdict(checks, brightness=30) == ("caption", "")
     assert verdict(checks, brightness=30, caption="x") is None

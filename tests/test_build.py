@@ -288,6 +288,135 @@ def test_a_full_disk_is_one_clear_sentence_and_loses_nothing(
     assert again["digest"] == build(collection, "-w", tmp_path / "whole")["digest"]
 
 
+def splits_of(place: Path, autods: Autods) -> dict[str, str]:
+    """Give the split of each picture of the newest version, by the stem of its file's name."""
+    import pyarrow.parquet as pq
+
+    found = json.loads(autods("show", "--json", "-w", place).stdout)
+    newest = max(found, key=lambda row: row["created_at"])["name"].partition("@")
+    rows = pq.read_table(place / "datasets" / newest[0] / newest[2] / "data.parquet")
+    stems = [Path(uri).stem.partition("-")[0] for uri in rows["uri"].to_pylist()]
+    return dict(zip(stems, rows["split"].to_pylist(), strict=True))
+
+
+def test_what_stands_in_for_a_vanished_original_keeps_its_split(
+    build: Build, autods: Autods, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    (tmp_path / "in").mkdir()
+    for number in range(24):
+        original = tmp_path / "in" / f"{number:02d}.png"
+        _draw(original, seed=number)
+        with Image.open(original) as picture:
+            picture.save(tmp_path / "in" / f"{number:02d}-copy.png", compress_level=0)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: moves\nsources:\n  - folder: in\nsplit: {train: 0.4, val: 0.3, test: 0.3}\n"
+    )
+    assert counts(build(recipe, "-w", tmp_path))["accepted"] == 24
+    before = splits_of(tmp_path, autods)
+    for path in (tmp_path / "in").glob("??.png"):
+        path.unlink()
+    assert counts(build(recipe, "-w", tmp_path))["accepted"] == 24
+    assert splits_of(tmp_path, autods) == before
+    assert len(set(before.values())) == 3
+
+
+def test_a_damaged_jpeg_is_rejected_strictly_and_noted_leniently(
+    build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    _draw(tmp_path / "in" / "good.jpg", 200)
+    data = (tmp_path / "in" / "good.jpg").read_bytes()
+    (tmp_path / "in" / "half.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    recipe = tmp_path / "recipe.yaml"
+    for mode, accepted in (("strict", 1), ("lenient", 2)):
+        recipe.write_text(
+            f"name: {mode}\nsources:\n  - folder: in\nvalidate: {{mode: {mode}}}\n"
+            "dedup: {near: off}\n"
+        )
+        assert counts(build(recipe, "-w", tmp_path))["accepted"] == accepted
+
+
+def test_what_came_out_does_not_go_in_again(build: Build, tmp_path: Path) -> None:
+    for number in range(4):
+        _draw(tmp_path / f"{number}.png", seed=number)
+    first = build(tmp_path, "-w", tmp_path, "--name", "mine")
+    second = build(tmp_path, "-w", tmp_path, "--name", "mine")
+    assert second["digest"] == first["digest"]
+    assert not second["new"]
+
+
+def test_a_version_keeps_its_files_and_gets_back_what_was_removed(
+    build: Build, tree: Tree, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        _draw(tmp_path / "in" / f"{number}.png", seed=number)
+    folder = Path(build(tmp_path / "in", "-w", tmp_path)["folder"])
+    before = tree(folder)
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    again = build(tmp_path / "in", "-w", tmp_path)
+    assert (again["version"], again["new"]) == ("in@v1", False)
+    assert tree(folder) == before
+    shutil.rmtree(folder / "shards")
+    build(tmp_path / "in", "-w", tmp_path)
+    assert tree(folder) == before
+
+
+def test_a_corrected_license_is_a_new_version(build: Build, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    _draw(tmp_path / "in" / "a.png")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: x\nsources:\n  - folder: in\n")
+    build(recipe, "-w", tmp_path)
+    recipe.write_text("name: x\nsources:\n  - folder: in\n    license: CC0-1.0\n")
+    assert build(recipe, "-w", tmp_path)["version"] == "x@v2"
+
+
+def test_a_version_of_nothing_is_refused(autods: Autods, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    _draw(tmp_path / "in" / "a.png")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: x\nsources:\n  - folder: in\nvalidate: {min_width: 5000}\n")
+    done = autods("build", recipe, "-w", tmp_path)
+    assert done.returncode == 1
+    assert "no member is left of 1 inputs" in done.stderr
+    assert "too-small" in autods("show", "--refused", "-w", tmp_path).stdout
+
+
+def test_limits_count_against_the_error_budget(autods: Autods, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        _draw(tmp_path / "in" / f"{number}.png", 96 if number else 400, seed=number)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: x\nsources:\n  - folder: in\nvalidate: {min_width: 200, error_budget: 0.5}\n"
+    )
+    done = autods("build", recipe, "-w", tmp_path)
+    assert done.returncode == 5
+    assert "3 of 4 inputs were refused" in done.stderr
+
+
+def test_what_a_user_s_function_prints_or_exits_with_harms_nothing(
+    build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    _draw(tmp_path / "in" / "a.png")
+    (tmp_path / "labels.py").write_text(
+        "import sys\nfrom autods import labeling_function\n\n\n"
+        "@labeling_function()\ndef lf_prints(row):\n    print('hello')\n    return 0\n\n\n"
+        "@labeling_function()\ndef lf_exits(row):\n    sys.exit(0)\n"
+    )
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: x\nsources:\n  - folder: in\nlabel: {classes: [a, b], functions: labels.py}\n"
+    )
+    functions = build(recipe, "-w", tmp_path)["facts"]["labels"]["functions"]
+    assert [row["faults"] for row in functions] == [0, 1]
+
+
 def test_too_many_refusals_end_the_run(autods: Autods, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(40):
@@ -297,6 +426,7 @@ def test_too_many_refusals_end_the_run(autods: Autods, tmp_path: Path) -> None:
     done = autods("build", recipe, "-w", tmp_path)
     assert done.returncode == 5
     assert "more than the error budget of 10%" in done.stderr
+    assert "unknown-format" in autods("show", "--refused", "-w", tmp_path).stdout
 
 
 def _draw(path: Path, side: int = 96, seed: int = 0) -> None:

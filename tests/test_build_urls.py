@@ -80,6 +80,19 @@ def test_every_line_of_an_untidy_list_is_accounted_for(
     assert built["facts"]["contents"]["licenses"] == {"cc0": 22}
 
 
+def test_secrets_of_urls_are_kept_out_of_everything_shown(
+    site: Loopback, build: Build, tmp_path: Path
+) -> None:
+    site.serve("/a.jpg?w=5&X-Amz-Signature=SECRET", Page(body=jpeg(1)))
+    urls = [site.url("/a.jpg?w=5&X-Amz-Signature=SECRET"), "http://user:SECRET@example.org/b.jpg",
+            "ftp://user:SECRET@example.org/c.jpg"]  # fmt: skip
+    built = build(write_list(tmp_path, [f"{url},,," for url in urls]), "-w", tmp_path)
+    assert built["facts"]["counts"]["accepted"] == 1
+    shown = [p for p in (tmp_path / "datasets").rglob("*") if p.is_file()]
+    assert [p for p in shown if b"SECRET" in p.read_bytes()] == []
+    assert "SECRET" not in str(built)
+
+
 def test_a_longer_list_fetches_only_what_is_new(
     site: Loopback, build: Build, tmp_path: Path
 ) -> None:

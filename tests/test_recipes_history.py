@@ -65,7 +65,8 @@ def test_a_run_that_fails_leaves_its_error_and_the_state_before(catalog: Catalog
         with pytest.raises(type(error)):
             run_into(catalog, error)
     assert [row[1:] for row in noted(catalog)] == [
-        ("done", None), ("failed", "PlaceError: full"), ("failed", "KeyboardInterrupt: "),
+        ("done", None), ("failed", "PlaceError: full"),
+        ("interrupted", "run it again to go on"),
     ]  # fmt: skip
     assert Journal(catalog, 1, "build").last_state() == ["good"]
 

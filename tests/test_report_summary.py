@@ -60,7 +60,7 @@ def test_the_numbers_of_the_version_are_all_there() -> None:
         "out/cat",
         "autods show cats@v3",
         "autods diff cats@v2 cats@v3",
-        "open out/cat.html",
+        "python -m webbrowser out/cat.html",
     ):
         assert words in text
 

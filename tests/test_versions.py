@@ -37,7 +37,7 @@ from autods.versions import (
 
 SCHEMA = pa.schema(
     [(name, pa.float64() if name in {"probability", "weight"} else pa.string())
-     for name in (*IDENTITY, "license", "source")]
+     for name in (*IDENTITY, "format")]
 )  # fmt: skip
 
 
@@ -130,13 +130,13 @@ def test_a_version_of_nothing_is_a_version(place: Place) -> None:
     assert read_members(place.store, version).num_rows == 0
 
 
-def test_two_datasets_keep_their_own_sources_and_licenses(place: Place) -> None:
-    """Neither is part of the digest; a manifest named by the digest would be shared."""
-    one, _ = place.freeze(members(member("a", license="cc0", source="x")), "one")
-    two, _ = place.freeze(members(member("a", license="by", source="y")), "two")
+def test_two_datasets_keep_their_own_manifests(place: Place) -> None:
+    """A column may lie outside the digest; a manifest named by the digest would be shared."""
+    one, _ = place.freeze(members(member("a", format="JPEG")), "one")
+    two, _ = place.freeze(members(member("a", format="PNG")), "two")
     assert one.digest == two.digest
-    found = [read_members(place.store, v)["license"].to_pylist() for v in (one, two)]
-    assert found == [["cc0"], ["by"]]
+    found = [read_members(place.store, v)["format"].to_pylist() for v in (one, two)]
+    assert found == [["JPEG"], ["PNG"]]
 
 
 def test_a_manifest_that_is_gone_or_damaged_is_one_sentence(place: Place) -> None:
@@ -160,10 +160,11 @@ def test_the_digest_knows_null_from_empty_and_every_identity_column() -> None:
         {}, {"label": None}, {"label": ""}, {"label": "NULL"}, {"split": "test"},
         {"label_kind": "human"}, {"probability": 0.5}, {"probability": 0.0}, {"weight": 2.0},
         {"caption": ""}, {"caption": "a\nb"}, {"caption": 'a"b'}, {"caption": "a,b"},
+        {"license": "x"}, {"source": "x"}, {"uri": "x"}, {"near_of": "x"}, {"meta": "{}"},
     ]  # fmt: skip
     digests = {digest_of(members(member("a", **change))) for change in changes}
     assert len(digests) == len(changes)
-    assert digest_of(members(member("a", license="x"))) == digest_of(members(member("a")))
+    assert digest_of(members(member("a", format="x"))) == digest_of(members(member("a")))
 
 
 def test_cells_cannot_be_taken_for_other_cells() -> None:
@@ -189,9 +190,11 @@ def test_the_digest_can_be_told_without_us() -> None:
         member("b", label=None, probability=1e-9, weight=1e22, split="test"),
     )
     text = (
-        '"sha256","split","label","label_kind","probability","weight","caption"\n'
-        f'"{sha("b")}","test",,"source",1e-9,1e+22,\n'
-        f'"{sha("a")}","train","cat","source",0.30000000000000004,0.3333333333333333,"é ""x""\n"\n'
+        '"sha256","split","label","label_kind","probability","weight","caption","license",'
+        '"source","uri","near_of","meta"\n'
+        f'"{sha("b")}","test",,"source",1e-9,1e+22,,,,,,\n'
+        f'"{sha("a")}","train","cat","source",0.30000000000000004,0.3333333333333333,"é ""x""\n"'
+        ",,,,,\n"
     )
     assert digest_of(table) == sha(text)
 

@@ -22,6 +22,7 @@ from autods.recipes.passing import PRELOAD
 from autods.records import Ref, Refusal
 from autods.run import Silent
 from autods.sources.files import file_location
+from autods.sources.storable import shown_url
 from autods.store import asset_key
 from autods.validate import decode
 from autods.workspace import Workspace, checked_name, init
@@ -192,7 +193,7 @@ def _ref(url: str, source: str, license_: str | None) -> Ref:
         stamp, location = f"{stat.st_size}:{stat.st_mtime_ns}", file_location(str(path.absolute()))
         return Ref(uri=url, source=source, location=location, stamp=stamp, license=license_)
     location = url if "://" in url else f"refused:bad-url:neither a URL nor a file: {url[:200]!r}"
-    return Ref(uri=url, source=source, location=location, license=license_)
+    return Ref(uri=shown_url(url), source=source, location=location, license=license_)
 
 
 def _outcome(row: Any) -> dict[str, Any]:

@@ -52,7 +52,8 @@ class LocalEngine:
     needs, so that they are imported once and shared. Workers die with this process.
 
     >>> with LocalEngine(workers=1) as engine:
-    ...     [results for _, results in engine.map(str.split, [["a b"]])]  # doctest: +SKIP
+    ...     [results for _, results in engine.map(sorted, [[3, 1], [2]])]
+    [[1, 3], [2]]
     """
 
     def __init__(

@@ -76,7 +76,7 @@ def input_of(ref_id: int, location: str) -> Input:
         reason, _, detail = rest.partition(":")
         return Input(ref_id, None, refusal=Refusal("rejected", reason, detail))
     if scheme != "file":
-        detail = f"no way to fetch {location[:200]!r}"
+        detail = f"no way to fetch {scheme[:20]!r}: http, https and files are"
         return Input(ref_id, None, refusal=Refusal("rejected", "unsupported-scheme", detail))
     return Input(ref_id, os.fsdecode(unquote_to_bytes(rest.removeprefix("//"))))
 

@@ -11,7 +11,7 @@ from autods.errors import SourceError
 from autods.records import Ref
 from autods.sources.files import file_location
 from autods.sources.rows import FAULT, LINE, Row, read_rows
-from autods.sources.storable import printable, storable
+from autods.sources.storable import printable, shown_url, storable
 
 # Nothing that stands for a control character or an undecodable byte is part of a URL.
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?!.*\\x[0-9a-f]{2})[^\0-\x1f\x7f]+", re.IGNORECASE)
@@ -40,7 +40,7 @@ def urls(
     for row in read_rows(urls, [url_column, *columns.values()], _asked(url_column, columns)):
         url = _cell(row.get(url_column)) or ""
         yield Ref(
-            uri=url or f"line {row[LINE]}",
+            uri=shown_url(url) or f"line {row[LINE]}",
             source=source,
             location=_refused("bad-row", row[FAULT]) if FAULT in row else _place(url),
             **_described(row, columns, url_column, license),
@@ -103,6 +103,8 @@ def _place(url: str) -> str:
     if scheme in {"file", "refused"}:
         detail = f"a list may not name files of this machine (a `table` may): {url[:200]!r}"
         return _refused("unsupported-scheme", detail)
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        return _refused("bad-url", "a user name or password stands in the URL")
     return scheme + url[len(scheme) :]
 
 

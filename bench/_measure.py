@@ -34,8 +34,10 @@ def measured(command: list[str], log: Path) -> Run:
     """
     _adopt_orphans()
     os.sync()  # What the run before has written is not this one's to wait for.
-    # Without it img2dataset asks the network for a newer albumentations in every process.
+    # Else img2dataset asks the network for a newer albumentations in every process.
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
+    # Compiling all modules anew at each start is nobody's daily life.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("w") as out:
         started = time.perf_counter()
         process = subprocess.Popen(

@@ -1,11 +1,13 @@
 """Times ingesting and building beside img2dataset, from files and from a server on the loopback.
 
-    python bench/ingest.py [--quick] [--repeats 3] [--only files urls slow] [--cache FOLDER]
+    python bench/ingest.py [--quick] [--repeats 3] [--only files urls slow]
+                           [--cache FOLDER] [--out FOLDER]
 
 10,000 photos of 60 KB with 1 % broken, 5 % exact and 5 % near duplicates; and 3,000 of which 1 %
 are answered after ten seconds. The contenders take turns, repeat after repeat; medians are printed
-as markdown tables. Photos and img2dataset's environment stay in the cache folder, results do not.
-What the columns mean is in README.md beside this file.
+as markdown tables. Photos and img2dataset's environment stay in the cache folder; results are
+written to `--out`, memory if there is room, and removed. What the columns mean and why results go
+to memory is in README.md beside this file.
 """
 
 import argparse
@@ -38,6 +40,15 @@ files = sorted(map(str, Path(sys.argv[1]).glob("*.jpg")))
 with IngestClient(sys.argv[2]) as client:
     print(json.dumps({"taken": len(client.ingest_batch(files))}))
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where photos and lists lie, where results go, and the peer's program if there is one."""
+
+    cache: Path
+    out: Path
+    program: Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +169,14 @@ def peer(cache: Path) -> Path | None:
     return program
 
 
-def compete(where: str, count: int, repeats: int, cache: Path, program: Path | None) -> None:
+def compete(where: str, count: int, repeats: int, places: Places) -> None:
     """Let the contenders take turns at one workload, and print its table."""
+    cache = places.cache
     folder, few_folder = images(count if where != "slow" else 10_000, cache), images(FEW, cache)
-    taking_part = list(contenders(where, program))
+    taking_part = list(contenders(where, places.program))
     with serving(cache, cache / "server") as url:
-        small = _job(where, FEW, few_folder, url, cache)
-        large = _job(where, count, folder, url, cache)
+        small = _job(where, FEW, few_folder, url, places)
+        large = _job(where, count, folder, url, places)
         for _ in range(repeats):
             for one in taking_part:
                 one.few.append(_run(one, small))
@@ -173,16 +185,16 @@ def compete(where: str, count: int, repeats: int, cache: Path, program: Path | N
     _print_table(where, count, taking_part)
 
 
-def _job(where: str, count: int, folder: Path, url: str, cache: Path) -> Job:
+def _job(where: str, count: int, folder: Path, url: str, places: Places) -> Job:
     """Write the list of addresses; img2dataset reads files as file:// URLs."""
     base = f"file://{folder}" if where == "files" else f"{url}/{folder.name}"
     slow = f"{url}/slow/{folder.name}"
-    urls = cache / f"{where}-{count}.txt"
+    urls = places.cache / f"{where}-{count}.txt"
     # Hanging addresses are spread evenly, one in a hundred.
     hanging = range(50, count, 100) if where == "slow" else ()
     lines = (f"{slow if i in hanging else base}/{i:05d}.jpg\n" for i in range(count))
     urls.write_text("".join(lines))
-    return Job(count=count, folder=folder, urls=urls, out=cache / "out")
+    return Job(count=count, folder=folder, urls=urls, out=places.out)
 
 
 def _run(one: Contender, job: Job) -> Run:
@@ -256,16 +268,24 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("files", "urls", "slow"))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--cache", type=Path, default=home / "autods-bench")
+    parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     cache = given.cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
+    out = (given.out or _roomy(cache)).absolute() / "autods-bench-out"
+    places = Places(cache=cache, out=out, program=peer(cache))
     count = 1_000 if given.quick else 10_000
     repeats = given.repeats or (1 if given.quick else 3)
-    program = peer(cache)
     for where in given.only or ("files", "urls", "slow"):
-        some = count * 3 // 10 if where == "slow" else count
-        compete(where, some, repeats, cache, program)
-    shutil.rmtree(cache / "out", ignore_errors=True)
+        compete(where, count * 3 // 10 if where == "slow" else count, repeats, places)
+    shutil.rmtree(out, ignore_errors=True)
+
+
+def _roomy(cache: Path) -> Path:
+    """Give the folder in memory that Linux offers, if four GB fit in."""
+    memory = Path("/dev/shm")
+    fits = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    return memory if fits else cache
 
 
 if __name__ == "__main__":

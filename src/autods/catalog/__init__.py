@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +54,14 @@ class Catalog:
     ) -> None:
         """Insert the rows whose unique keys are not there yet; the database decides."""
         if rows:
-            dialect = postgresql if db.dialect.name == "postgresql" else sqlite
-            db.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+            db.execute(_insert_new(table, db.dialect.name), rows)
 
     def replace(
         self, db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
         """Insert rows, overwriting those with the same primary key."""
-        if not rows:
-            return
-        dialect = postgresql if db.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(table)
-        keys = [column.name for column in table.primary_key]
-        fresh = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
-        db.execute(insert.on_conflict_do_update(index_elements=keys, set_=fresh), rows)
+        if rows:
+            db.execute(_replace(table, db.dialect.name), rows)
 
     def dataset_id(self, name: str) -> int:
         """Give the id of a dataset, making its row at the first call."""
@@ -124,6 +119,22 @@ class Catalog:
                 return None
             found = db.scalar(sa.text("SELECT version_num FROM alembic_version"))
             return None if found is None else str(found)
+
+
+@cache
+def _insert_new(table: sa.Table, dialect: str) -> Any:
+    return _DIALECTS[dialect].insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _replace(table: sa.Table, dialect: str) -> Any:
+    insert = _DIALECTS[dialect].insert(table)
+    keys = [column.name for column in table.primary_key]
+    fresh = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=fresh)
+
+
+_DIALECTS: dict[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
 
 
 def create(engine: sa.Engine) -> None:

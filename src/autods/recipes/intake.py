@@ -104,7 +104,7 @@ def _refused_before(intake: Intake) -> int:
 
 def _batches(intake: Intake, total: int) -> Iterator[list[Input]]:
     """Files first, then downloads; small jobs in small batches, so that all workers share."""
-    size = max(1, min(64, total // 8))
+    size = max(1, min(128, total // 16))
     yield from batched(_files(intake), size)
     yield from batched(_downloads(intake), size)
 

@@ -74,9 +74,11 @@ def test_the_most_frequent_reasons_are_named_and_the_others_added_up() -> None:
         labels=facts.labels,
     )
     line = next(line for line in _printed(many, width=150) if "rejected" in line)
-    assert line.endswith("reason-8 8, reason-7 7, reason-6 6, reason-5 5, reason-4 4, 3 more 6")
+    assert line.endswith(
+        "reason-8 8, reason-7 7, reason-6 6, reason-5 5, reason-4 4, 6 for 3 more reasons"
+    )
     narrow = next(line for line in _printed(many, width=80) if "rejected" in line)
-    assert narrow.endswith("reason-8 8, reason-7 7, reason-6 6, 5 more 15")
+    assert narrow.endswith("reason-8 8, reason-7 7, 21 for 6 more reasons")
 
 
 def test_without_a_terminal_there_is_neither_colour_nor_control() -> None:

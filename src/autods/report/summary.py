@@ -115,8 +115,10 @@ def _listed(counts: Mapping[str, int], room: int) -> str:
     rows, text = ranked(counts), ""
     for shown in range(min(_REASONS, len(rows)), 0, -1):
         rest = rows[shown:]
-        more = [(f"{len(rest)} more", sum(number for _, number in rest))] if rest else []
-        text = ", ".join(f"{name} {count(number)}" for name, number in [*rows[:shown], *more])
+        parts = [f"{name} {count(number)}" for name, number in rows[:shown]]
+        if rest:
+            parts.append(f"{count(sum(n for _, n in rest))} for {things(len(rest), 'more reason')}")
+        text = ", ".join(parts)
         if len(text) <= room:
             break
     return text
@@ -195,7 +197,8 @@ def _time(facts: Facts) -> Iterator[Line]:
     seconds, rate = facts.timing.seconds, facts.timing.items_per_second
     if seconds:
         speed = f", {things(round(rate), 'input')} a second" if rate is not None else ""
-        steps = ", ".join(f"{name} {duration(spent)}" for name, spent in seconds.items())
+        long = {name: spent for name, spent in seconds.items() if spent >= 0.1} or seconds
+        steps = ", ".join(f"{name} {duration(spent)}" for name, spent in long.items())
         yield [_name("time"), (f"{duration(sum(seconds.values()))}{speed}: {steps}", "")]
 
 

@@ -1,10 +1,8 @@
 """The moment match gives Snorkel's probabilities; the numbers here were made by Snorkel 0.10.0."""
 
-import importlib
 import itertools
 import json
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -85,19 +83,6 @@ def test_real_votes_give_snorkels_probabilities(name: str) -> None:
     shares = fit(votes_of(name, "train"), 2).predict_proba(votes_of(name, "test"))[:, 1]
     assert np.allclose(shares[:6], first, atol=1e-6, rtol=0)
     assert (shares**2).sum() == pytest.approx(squares, abs=1e-4)
-
-
-@pytest.mark.skipif(find_spec("snorkel") is None, reason="snorkel is not installed")
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("k", "m"), [(2, 10), (5, 6), (15, 10)])
-def test_snorkel_itself_agrees_to_one_in_a_hundred_thousand(k: int, m: int) -> None:
-    LabelModel = importlib.import_module("snorkel.labeling.model").LabelModel  # noqa: N806
-
-    votes = np.random.default_rng(k).integers(-1, k, (2000, m))
-    theirs = LabelModel(cardinality=k, verbose=False)
-    theirs.fit(votes, seed=5, progress_bar=False)
-    ours = fit(votes.astype(np.int8), k, seed=5).predict_proba(votes.astype(np.int8))
-    assert np.abs(theirs.predict_proba(votes) - ours).max() < 1e-5
 
 
 @given(arrays(np.float64, st.integers(1, 5).map(lambda k: (k, k)), elements=st.integers(-5, 5)))

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_PROCESSORS = len(os.sched_getaffinity(0))
+_SHARE = 0.15
+"""What others may use of the processors in a run that counts; a server's part lies within it."""
+
 _LOOK = 0.2
 """Seconds between two looks at the memory: each costs a few milliseconds of a processor."""
 
@@ -17,22 +21,55 @@ _LOOK = 0.2
 class Run:
     """One run: seconds of wall and of processor, the peak in MB, and the JSON it printed, if any.
 
-    The peak is the sum over all its processes of their proportional set sizes (a page that two
-    share counts half for each), at the worst of the moments looked at.
+        The peak is the sum over all its processes of their proportional set sizes (a page that two
+    share counts half for each), at the worst of the moments looked at. `others` is the share of the
+        processors that other processes used meanwhile, a server's among them.
     """
 
     wall: float
     cpu: float
     peak: float
+    others: float
     said: Any
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether too much else went on for this run to count."""
+        return self.others > _SHARE
 
 
 def measured(command: list[str], log: Path) -> Run:
     """Run a command to its end, in a process group of its own; what it prints goes to `log`.
 
-    Ends the bench if the command fails. Linux only.
+    Waits, a minute at most, for others on the machine to rest. Ends the bench if the command
+    fails. Linux only.
     """
     _adopt_orphans()
+    _rest()
+    before = _busy()
+    run, status = _one(command, log)
+    run["others"] = (_busy() - before - run["cpu"]) / (run["wall"] * _PROCESSORS)
+    text = log.read_text()
+    if status:
+        raise SystemExit(f"{' '.join(command)} ended with {status}:\n{text[-2000:]}")
+    return Run(**run, said=_json_in(text))
+
+
+def _rest() -> None:
+    for _ in range(60):
+        before = _busy()
+        time.sleep(1)
+        if _busy() - before < _SHARE * _PROCESSORS:
+            return
+
+
+def _busy() -> float:
+    """Seconds that all processors together have worked since the machine started."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split(maxsplit=4)[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def _one(command: list[str], log: Path) -> tuple[dict[str, float], int]:
     os.sync()  # What the run before has written is not this one's to wait for.
     # Else img2dataset asks the network for a newer albumentations in every process.
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
@@ -45,10 +82,7 @@ def measured(command: list[str], log: Path) -> Run:
         )
         run, status = _watch(process.pid, started)
     process.returncode = status
-    text = log.read_text()
-    if status:
-        raise SystemExit(f"{' '.join(command)} ended with {status}:\n{text[-2000:]}")
-    return Run(**run, said=_json_in(text))
+    return run, status
 
 
 def _watch(group: int, started: float) -> tuple[dict[str, float], int]:

@@ -36,9 +36,11 @@ SDK = """
 import json, sys
 from pathlib import Path
 from autods import IngestClient
-files = sorted(map(str, Path(sys.argv[1]).glob("*.jpg")))
-with IngestClient(sys.argv[2]) as client:
-    print(json.dumps({"taken": len(client.ingest_batch(files))}))
+from autods.ingest.policy import HttpPolicy
+policy = HttpPolicy(allow_private=True, per_host=64, concurrency=128)
+listed = Path(sys.argv[1]).read_text().replace("file://", "").split()
+with IngestClient(sys.argv[2], http=policy) as client:
+    print(json.dumps({"taken": len(client.ingest_batch(listed))}))
 """
 
 
@@ -90,7 +92,7 @@ def build(job: Job, *, source: str, exports: str) -> list[str]:
 
 
 def sdk(job: Job) -> list[str]:
-    return [sys.executable, "-c", SDK, str(job.folder), str(job.out)]
+    return [sys.executable, "-c", SDK, str(job.urls), str(job.out)]
 
 
 def floor(job: Job, *, write: bool) -> list[str]:
@@ -127,10 +129,10 @@ def contenders(where: str, program: Path | None) -> Iterator[Contender]:
     yield Contender(name="autods build, no exports", command=bare, step=_ingest_seconds)
     if where != "slow":
         yield Contender(name="the same, nothing changed", command=bare, fresh=False)
+        yield Contender(name="IngestClient.ingest_batch", command=sdk)
     if where == "files":
         every = partial(build, source=source, exports="webdataset, parquet, folder")
         yield Contender(name="autods build, all exports", command=every, step=_ingest_seconds)
-        yield Contender(name="IngestClient.ingest_batch", command=sdk)
         alone, writing = partial(floor, write=False), partial(floor, write=True)
         yield Contender(name="floor", command=alone, step=_floor_seconds)
         yield Contender(name="floor that writes the files", command=writing, step=_floor_seconds)
@@ -198,10 +200,15 @@ def _job(where: str, count: int, folder: Path, url: str, places: Places) -> Job:
 
 
 def _run(one: Contender, job: Job) -> Run:
-    if one.fresh:
-        shutil.rmtree(job.out, ignore_errors=True)
-    run = measured(one.command(job), job.urls.with_suffix(".log"))
-    print(f"  {one.name}, {job.count:,}: {run.wall:.2f} s", file=sys.stderr, flush=True)
+    """Make one run; a disturbed one is made again, three times at most."""
+    for _ in range(4):
+        if one.fresh:
+            shutil.rmtree(job.out, ignore_errors=True)
+        run = measured(one.command(job), job.urls.with_suffix(".log"))
+        note = f", {run.others:.0%} of the machine with others"
+        print(f"  {one.name}, {job.count:,}: {run.wall:.2f} s{note}", file=sys.stderr, flush=True)
+        if not run.disturbed:
+            break
     if run.said and "counts" in run.said.get("facts", {}):
         _check(run.said["facts"]["counts"], planted(job.count))
     return replace(run, said=one.step(run.said) if one.step else None)

@@ -7,6 +7,6 @@ demo:
 check:
 	scripts/check
 format: setup
-	.venv/bin/ruff format src tests bench && .venv/bin/ruff check --fix src tests bench
+	.venv/bin/ruff format src tests bench && .venv/bin/ruff check --fix src tests bench deploy
 lock:
 	scripts/lock

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from services.fixtures import S3Place, postgres, postgres_url, s3_place, s3_server
+
+__all__ = ["postgres", "postgres_url", "s3_place", "s3_server"]
+
 # No test measures time: a busy machine must not fail one.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
@@ -28,12 +32,42 @@ def data() -> Path:
     return DATA
 
 
+EVERYWHERE = ("sqlite-local", "postgres-local", "sqlite-s3", "postgres-s3")
+"""Where a dataset may live: which database holds the catalog, and what holds the bytes."""
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a catalog that only this test has, on each database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "catalog.db")
+    return str(request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
-def autods() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def places(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The variables that choose the places, for the command line: none unless parametrised.
+
+    A test that is to hold everywhere says
+    `@pytest.mark.parametrize("places", EVERYWHERE, indirect=True)`.
+    """
+    catalog, _, store = getattr(request, "param", "sqlite-local").partition("-")
+    variables = {}
+    if catalog == "postgres":
+        variables["AUTODS_CATALOG"] = request.getfixturevalue("postgres_url")
+    if store == "s3":
+        place: S3Place = request.getfixturevalue("s3_place")
+        variables |= {"AUTODS_STORE": place.url, **place.environment()}
+    return variables
+
+
+@pytest.fixture
+def autods(places: dict[str, str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Run the command line in a process of its own."""
 
     def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "autods", *map(str, arguments)]
+        options["env"] = {**options.get("env", os.environ), **places}
         return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
     return run

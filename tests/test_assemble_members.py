@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from autods.assemble.members import read_members
 from autods.assemble.splits import Placed, Splits, assign_splits
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, features, now, placements, refs
+from autods.catalog.tables import blobs, measures, now, placements, refs
 from autods.label.ledger import in_force, say
 
 
@@ -26,7 +26,7 @@ class Kept:
         at = now()
         with self.catalog.begin() as db:
             row = {"sha256": letter * 64, "size": 1, "created_at": at}
-            asset = int(db.execute(sa.insert(assets).returning(assets.c.id), row).scalar_one())
+            asset = int(db.execute(sa.insert(blobs).returning(blobs.c.id), row).scalar_one())
             place = {"dataset_id": self.dataset_id, "policy": "p", "seq": asset,
                      "asset_id": asset, "verdict": "kept", "decided_at": at}  # fmt: skip
             db.execute(sa.insert(placements), {**place, **placement})
@@ -42,11 +42,11 @@ class Kept:
             db.execute(sa.insert(refs), {**row, **values})
 
     def measure(self, asset: int, phash: int) -> None:
-        row: dict[str, Any] = {column.name: 1 for column in features.columns}
+        row: dict[str, Any] = {column.name: 1 for column in measures.columns}
         texts = ("fingerprint", "format", "mode", "pixel_checksum", "phash_algorithm")
         row |= dict.fromkeys(texts, "x") | {"asset_id": asset, "phash": phash}
         with self.catalog.begin() as db:
-            db.execute(sa.insert(features), {**row, "extracted_at": now()})
+            db.execute(sa.insert(measures), {**row, "extracted_at": now()})
 
     def members(self, policy: str = "p") -> pa.Table:
         force = in_force(self.dataset_id)
@@ -132,7 +132,7 @@ def test_members_beyond_a_page_are_all_there(kept: Kept) -> None:
     at, count = now(), 25_001
     with kept.catalog.begin() as db:
         names = [f"{n:064x}" for n in range(1, count)]
-        db.execute(sa.insert(assets), [{"sha256": name, "size": 1, "created_at": at}
+        db.execute(sa.insert(blobs), [{"sha256": name, "size": 1, "created_at": at}
                                        for name in names])  # fmt: skip
         base = {"dataset_id": 1, "stamp": "", "location": "", "source": "s", "tries": 0}
         db.execute(sa.insert(refs), [{**base, "uri": f"{n}", "meta": {"n": n}, "first_seen": at,

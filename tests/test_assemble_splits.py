@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autods.assemble.splits import Placed, Splits, assign_splits, counts, split_of
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, now, splits
+from autods.catalog.tables import blobs, now, splits
 from autods.errors import UsageError
 
 
@@ -30,7 +30,7 @@ class Dealer:
         at = now()
         with self.catalog.begin() as db:
             rows = [{"sha256": sha(n), "size": 1, "created_at": at} for n in range(1, count + 1)]
-            db.execute(sa.insert(assets), rows)
+            db.execute(sa.insert(blobs), rows)
 
     def deal(self, *samples: tuple[int, Sequence[int]] | int) -> set[int]:
         placed = [

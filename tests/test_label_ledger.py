@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, labels, now, refs
+from autods.catalog.tables import blobs, ledger, now, refs
 from autods.errors import UsageError
 from autods.label.ledger import (
     PRECEDENCE,
@@ -35,7 +35,7 @@ class Book:
         rows = [{"sha256": hashlib.sha256(f"{n}".encode()).hexdigest(), "size": 1, "created_at": at}
                 for n in range(count)]  # fmt: skip
         with self.catalog.begin() as db:
-            db.execute(sa.insert(assets), rows)
+            db.execute(sa.insert(blobs), rows)
 
     def begin_anew(self) -> None:
         """Go on in another dataset; the first stays as it is."""
@@ -69,10 +69,10 @@ class Book:
         return {row.asset_id: (row.kind, row.label) for row in rows}
 
     def entries(self) -> list[tuple[int, str, str, str]]:
-        columns = (labels.c.asset_id, labels.c.kind, labels.c.said_by, labels.c.label)
-        query = sa.select(*columns).where(labels.c.dataset_id == self.dataset_id)
+        columns = (ledger.c.asset_id, ledger.c.kind, ledger.c.said_by, ledger.c.label)
+        query = sa.select(*columns).where(ledger.c.dataset_id == self.dataset_id)
         with self.catalog.read() as db:
-            return [tuple(row) for row in db.execute(query.order_by(labels.c.id))]
+            return [tuple(row) for row in db.execute(query.order_by(ledger.c.id))]
 
 
 @pytest.fixture

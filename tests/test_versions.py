@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from autods.assemble.members import read_members as members_of
 from autods.assemble.splits import Placed, Splits, assign_splits
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, now, placements, refs, versions
+from autods.catalog.tables import blobs, now, placements, refs, versions
 from autods.errors import PlaceError, UsageError
 from autods.label.ledger import enter_source_labels, in_force
 from autods.store import LocalStore
@@ -210,7 +210,7 @@ def grown(root: Path, names: Sequence[str], steps: int) -> tuple[Place, Version]
         with place.catalog.begin() as db:
             for name in here:
                 row = {"sha256": sha(name), "size": 1, "created_at": at}
-                (asset,) = db.execute(sa.insert(assets).returning(assets.c.id), row).one()
+                (asset,) = db.execute(sa.insert(blobs).returning(blobs.c.id), row).one()
                 ref = {"dataset_id": dataset_id, "source": "s", "uri": name, "stamp": "",
                        "location": "", "label": name[0], "meta": {"n": name}, "tries": 0,
                        "first_seen": at, "asset_id": asset}  # fmt: skip

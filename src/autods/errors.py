@@ -39,6 +39,10 @@ class PlaceError(AutodsError):
     exit_code = 4
 
 
+class UnreachableError(PlaceError):
+    """A place does not answer just now: trying again may help."""
+
+
 class BudgetError(AutodsError):
     """More inputs were refused than the error budget of the run allows."""
 

@@ -1,14 +1,18 @@
 """The one loop, and the steps of a recipe: pending, batches, engine.map, commit."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
+import tenacity
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from autods.catalog import Catalog
 from autods.engine import Engine, Lost
+from autods.errors import UnreachableError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,19 +47,59 @@ class Silent:
 class WorkflowStep:
     """One step of a recipe: its handler takes the context and returns what it adds to it.
 
-    Every handler is idempotent: run again after a kill, it finds what is pending and goes on.
+    Every handler is idempotent: run again after a kill, it finds what is pending and goes on. So
+    it is run again, too, where a place did not answer, unless `persistent` is false.
     """
 
     name: str
     handler: Callable[[Context], Context]
+    persistent: bool = True
 
 
-def run_steps(steps: Sequence[WorkflowStep], context: Context, progress: Progress) -> Context:
-    """Run the steps in order, each over what the ones before it returned."""
+def run_steps(
+    steps: Sequence[WorkflowStep], context: Context, progress: Progress, *, patience: float = 120
+) -> Context:
+    """Run the steps in order, each over what the ones before it returned.
+
+    A step that a place did not answer is run again, with growing pauses, until nothing has got
+    through for `patience` seconds.
+    """
     for step in steps:
         progress.step(step.name)
-        context = {**context, **step.handler(context)}
+        context = {**context, **_persist(step, context, progress, patience)}
     return context
+
+
+def _persist(step: WorkflowStep, context: Context, progress: Progress, patience: float) -> Context:
+    """Run a step until it succeeds, as long as only a place that does not answer stops it.
+
+    An integrity error is a race that the database has decided against us: the step looks again.
+    """
+    if not step.persistent:
+        return step.handler(context)
+    tries = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((UnreachableError, IntegrityError)),
+        wait=tenacity.wait_exponential_jitter(initial=0.25, max=15, jitter=0.25),
+        stop=_out_of_patience(patience),
+        before_sleep=lambda _: progress.step(f"{step.name} again"),
+        reraise=True,
+    )
+    return tries(step.handler, context)
+
+
+def _out_of_patience(patience: float) -> Callable[[tenacity.RetryCallState], bool]:
+    """Count the time since a try last held out for a while: as long as that, something was done."""
+    last, since = time.monotonic(), float("inf")
+
+    def stop(_: tenacity.RetryCallState) -> bool:
+        nonlocal last, since
+        now = time.monotonic()
+        held_out = now - last > max(30.0, patience / 2)
+        since = now if held_out else min(since, now)
+        last = now
+        return now - since > patience
+
+    return stop
 
 
 def drain(

@@ -8,11 +8,11 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from autods.assemble.checks import Checks
-from autods.catalog.tables import assets, refs
+from autods.catalog.tables import blobs, refs
 from autods.engine import LocalEngine
 from autods.errors import AutodsError, UsageError
 from autods.features import measure, phash_hex
-from autods.ingest.listing import add_refs, count_refs
+from autods.ingest.listing import add_refs, count_refs, listing_lock
 from autods.ingest.policy import HttpPolicy
 from autods.recipes.build import Built
 from autods.recipes.build import build as run_build
@@ -21,8 +21,8 @@ from autods.recipes.intake import Intake, take
 from autods.recipes.passing import PRELOAD
 from autods.records import Ref, Refusal
 from autods.run import Silent
+from autods.settings import shown_url
 from autods.sources.files import file_location
-from autods.sources.storable import shown_url
 from autods.store import asset_key
 from autods.validate import decode
 from autods.workspace import Workspace, checked_name, init
@@ -72,24 +72,23 @@ class IngestClient:
         Keys: `id` and `checksum` (the SHA-256), `source_url`, `s3_key` (where the bytes lie in
         the store), `license`, `source`, `status` (`ingested`, `duplicate`, `rejected` or
         `failed`), `reason` and `detail` where it was refused. What was taken in before is not
-        fetched again. Nothing is raised for a bad input; PlaceError is where another process is
-        building the dataset or taking inputs in.
+        fetched again. Nothing is raised for a bad input.
         """
         if isinstance(urls, str):
             raise UsageError(f"ingest_batch takes a list of URLs, not one: [{urls!r}]")
         name = source or "sdk"
         wanted = [_ref(url, name, license) for url in urls]
         catalog = self.workspace.catalog
-        with catalog.lock(self._dataset):
+        with catalog.lock(listing_lock(self._dataset), waiting=lambda: None):
             ids = add_refs(catalog, self._dataset_id, wanted)
-            intake = Intake(
-                workspace=self.workspace,
-                dataset_id=self._dataset_id,
-                checks=self._checks,
-                http=self._http,
-                inputs=count_refs(catalog, self._dataset_id),
-            )
-            take(intake, self._ready_engine, Silent())
+        intake = Intake(
+            workspace=self.workspace,
+            dataset_id=self._dataset_id,
+            checks=self._checks,
+            http=self._http,
+            inputs=count_refs(catalog, self._dataset_id),
+        )
+        take(intake, self._ready_engine, Silent())
         return self._outcomes(ids)
 
     def validate_asset(self, asset_bytes: bytes) -> bool:
@@ -127,8 +126,8 @@ class IngestClient:
             .subquery()
         )
         query = (
-            sa.select(refs, assets.c.sha256, first.c.ref_id.label("first_id"))
-            .outerjoin(assets, assets.c.id == refs.c.asset_id)
+            sa.select(refs, blobs.c.sha256, first.c.ref_id.label("first_id"))
+            .outerjoin(blobs, blobs.c.id == refs.c.asset_id)
             .outerjoin(first, first.c.asset_id == refs.c.asset_id)
             .where(refs.c.id.in_(ids))
         )
@@ -182,7 +181,9 @@ def build(recipe: str | Path, workspace: Workspace | str | Path = ".") -> Built:
     """Build a dataset version from a recipe file, or from a folder with every default."""
     path = Path(recipe)
     plan = folder_plan(path) if path.is_dir() else read_recipe(path)
-    place = workspace if isinstance(workspace, Workspace) else init(Path(workspace))
+    place = (
+        workspace if isinstance(workspace, Workspace) else init(Path(workspace), plan.recipe.places)
+    )
     return run_build(place, plan)
 
 

@@ -1,9 +1,10 @@
 """Freezing a choice of members as an immutable version, and finding versions again."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from autods.store import Store, sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 LATEST = "latest"
 IDENTITY = (
@@ -69,7 +71,9 @@ def freeze(
     dataset_id = catalog.dataset_id(dataset)
     mine = _number(dataset_id).where(versions.c.digest == digest)
     with catalog.read() as db:
-        manifest = "" if db.scalar(mine) else _keep(store, members)
+        kept = db.scalar(mine.with_only_columns(versions.c.manifest))
+    # Kept anew, too, if the store has lost it.
+    manifest = kept if kept and store.has(kept) else _keep(store, members)
     with catalog.begin() as db:
         found = db.scalar(mine)  # Asked again: another process may have been quicker.
         highest = db.scalar(_number(dataset_id).order_by(versions.c.number.desc()).limit(1))
@@ -137,14 +141,39 @@ def read_members(store: Store, version: Version) -> "pa.Table":
 
     Raises PlaceError if its manifest is gone or damaged.
     """
+    with _manifest(store, version) as file:
+        return file.read(use_threads=False)
+
+
+def holds(store: Store, version: Version, sha256: str) -> bool:
+    """Tell whether an asset is a member of a version; of a long manifest little is read."""
+    with _manifest(store, version) as file:
+        column = file.schema_arrow.get_field_index("sha256")
+        for group in range(file.num_row_groups):
+            known = file.metadata.row_group(group).column(column).statistics
+            if known and known.has_min_max and not known.min <= sha256 <= known.max:
+                continue
+            names = file.read_row_group(group, columns=["sha256"], use_threads=False)
+            if sha256 in names["sha256"].to_pylist():
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def _manifest(store: Store, version: Version) -> "Iterator[pq.ParquetFile]":
+    """Open a manifest, and tell what is wrong with it.
+
+    Read in this thread alone: Arrow's scanner (`read_table`) leaves threads behind that now and
+    then abort a process which ends soon afterwards (apache/arrow 34314, 39862, 50482).
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = store.local_path(version.manifest)
     try:
-        if path and path.exists():
-            return pq.read_table(path)
-        return pq.read_table(pa.BufferReader(store.get(version.manifest)))
+        near = path is not None and path.exists()
+        with pq.ParquetFile(path if near else pa.BufferReader(store.get(version.manifest))) as file:
+            yield file
     except (pa.ArrowException, OSError) as error:
         message = f"the manifest of {version.name} cannot be read ({version.manifest}): {error}"
         raise PlaceError(message) from error

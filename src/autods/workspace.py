@@ -1,29 +1,40 @@
 """One door to a place of work: its catalog, its store, and where results are laid out."""
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from autods.catalog import Catalog
 from autods.errors import PlaceError, UsageError
+from autods.settings import Settings, without_password
 from autods.store import Store, open_store
 
 FOLDER = ".autods"
+PLACES = ("catalog", "store", "cold_store")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Workspace:
     """A folder with `.autods/` (catalog, store, cache) and `datasets/` (what people look at).
 
-    Raises PlaceError if the folder is no workspace or cannot be written.
+    The catalog and the store lie there, or where the settings say: the environment, `.env` in the
+    folder, or `places`, the keys of a recipe. A workspace remembers where they were, without
+    passwords, so that `autods log` finds them, too. Raises PlaceError if the folder is no
+    workspace or a place cannot be used.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, places: Mapping[str, Any] | None = None) -> None:
         self.root = root.absolute()
         self.home = self.root / FOLDER
         if not self.home.is_dir():
             raise PlaceError(f"{self.root} is no workspace: run `autods init` there")
-        self.catalog = Catalog(str(self.home / "catalog.db"))
-        self.store: Store = open_store(str(self.home / "store"))
+        known = self._remembered()
+        self.settings = Settings.read(self.root, known | dict(places or {}))
+        self.catalog = Catalog(self.settings.catalog_url(str(self.home / "catalog.db")))
+        self.store = _store(self.settings, str(self.home / "store"))
+        self._remember(known)
 
     def folder(self, *parts: str) -> Path:
         """Give a folder of ours inside `.autods`, made if missing."""
@@ -42,14 +53,53 @@ class Workspace:
         """Close the catalog."""
         self.catalog.close()
 
+    @property
+    def _note(self) -> Path:
+        return self.home / "places.json"
 
-def init(root: Path) -> Workspace:
+    def _remembered(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._note.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise PlaceError(f"{self._note} cannot be read: {error}") from error
+        return {name: str(found[name]) for name in PLACES if name in found}
+
+    def _remember(self, known: Mapping[str, str]) -> None:
+        """Note places that are not in the folder itself; a secret is never noted."""
+        now = {
+            name: without_password(str(value))
+            for name in PLACES
+            if (value := getattr(self.settings, name)) is not None
+        }
+        if now != known:
+            _write(self._note, json.dumps(now, indent=1) + "\n")
+
+
+def _store(settings: Settings, default: str) -> Store:
+    """Open the store; whoever has no bucket needs no keys."""
+    hot, cold = settings.store_url(default), settings.cold_store_url()
+    far = any(url and url.startswith("s3://") for url in (hot, cold))
+    return open_store(hot, settings.s3_access() if far else None, cold=cold)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        temporary = path.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise PlaceError(f"cannot write {path}: {error.strerror}") from error
+
+
+def init(root: Path, places: Mapping[str, Any] | None = None) -> Workspace:
     """Make a folder a workspace, or open it if it is one."""
     try:
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PlaceError(f"cannot make a workspace in {root}: {error.strerror}") from error
-    return Workspace(root)
+    return Workspace(root, places)
 
 
 def find(start: Path) -> Path | None:

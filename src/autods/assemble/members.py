@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, features, placements, refs, splits
+from autods.catalog.tables import blobs, measures, placements, refs, splits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,30 +54,30 @@ def _query(dataset_id: int, policy: str, in_force: sa.Subquery) -> "sa.Select[An
         .group_by(refs.c.asset_id)
         .subquery("first_sightings")
     )
-    original, held = placements.alias("original"), assets.alias("held")
+    original, held = placements.alias("original"), blobs.alias("held")
     return (
         sa.select(
             placements.c.asset_id,
-            assets.c.sha256,
+            blobs.c.sha256,
             splits.c.split,
             in_force.c.label,
             in_force.c.kind.label("label_kind"),
             in_force.c.probability,
             sa.literal(1.0).label("weight"),
             *(refs.c[name] for name in ("caption", "license", "source", "uri", "meta")),
-            *(features.c[name] for name in (*_FROM_FEATURES, "phash")),
+            *(measures.c[name] for name in (*_FROM_FEATURES, "phash")),
             splits.c.group_sha256,
             held.c.sha256.label("near_of"),
         )
         .select_from(placements)
-        .join(assets, assets.c.id == placements.c.asset_id)
+        .join(blobs, blobs.c.id == placements.c.asset_id)
         .join(first, first.c.asset_id == placements.c.asset_id)
         .join(refs, refs.c.id == first.c.ref_id)
         .join(
             splits,
             sa.and_(splits.c.dataset_id == dataset_id, splits.c.asset_id == placements.c.asset_id),
         )
-        .outerjoin(features, features.c.asset_id == placements.c.asset_id)
+        .outerjoin(measures, measures.c.asset_id == placements.c.asset_id)
         .outerjoin(in_force, in_force.c.asset_id == placements.c.asset_id)
         .outerjoin(
             original,
@@ -93,7 +93,7 @@ def _query(dataset_id: int, policy: str, in_force: sa.Subquery) -> "sa.Select[An
             placements.c.policy == policy,
             placements.c.verdict == "kept",
         )
-        .order_by(assets.c.sha256)
+        .order_by(blobs.c.sha256)
     )
 
 

@@ -1,14 +1,18 @@
 """What we know, as tables; `migrations/` brings every older schema to this one.
 
-    datasets --< refs >-- assets --- features, thumbs          what was seen, what we hold
+    datasets --< refs >-- blobs --- measures, thumbs, embeddings    what was seen, what we hold
         |                   |
         +--< placements >---+        one verdict per asset and policy: kept, duplicate, ...
         +--< splits     >---+        where a sample lies, for ever
-        +--< labels     >---+        the ledger: who said what, when, how surely
+        +--< ledger     >---+        the labels: who said what, when, how surely
         +--< versions --< aliases    what was frozen
+        +--< claims                  which run is taking which refs in
         +--< runs                    what was executed
 
-A ref whose status is `asset` is a sighting: one asset has as many as places it was seen in.
+An asset is a blob and all that is known of it; a ref whose status is `asset` is a sighting: one
+asset has as many as places it was seen in. Whoever asks the database itself finds seed 4's
+`assets`, `features` and `labels` as views (`views.py`). On PostgreSQL all of it lies in a schema
+of its own, `autods`, so that it may share a database with anything else.
 """
 
 import datetime as dt
@@ -16,6 +20,7 @@ import datetime as dt
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
@@ -30,6 +35,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from autods.catalog.vectors import Vector
+
+DIMENSIONS = 512
+"""Of an embedding, as in seed 4: `VECTOR(512)`."""
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -38,6 +48,9 @@ metadata = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+# Bytes decide the order of text, on every database alike: digests and splits depend on it.
+_Text = Text().with_variant(Text(collation="C"), "postgresql")
 
 # SQLite counts rows by itself only in a column of exactly this type.
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -48,25 +61,30 @@ def _dataset() -> Column[int]:
 
 
 def _asset() -> Column[int]:
-    return Column("asset_id", _ID, ForeignKey("assets.id"), nullable=False)
+    return Column("asset_id", _ID, ForeignKey("blobs.id"), nullable=False)
 
 
 datasets = Table(
     "datasets",
     metadata,
     Column("id", _ID, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", _Text, nullable=False, unique=True),
     Column("created_at", DateTime, nullable=False),
 )
 
-assets = Table(
-    "assets",
+blobs = Table(
+    "blobs",
     metadata,
     Column("id", _ID, primary_key=True),
-    Column("sha256", Text, nullable=False, unique=True),
-    Column("modality", Text, nullable=False, default="image"),
+    Column("sha256", _Text, nullable=False),
+    Column("modality", _Text, nullable=False, default="image"),
     Column("size", BigInteger, nullable=False),
-    Column("created_at", DateTime, nullable=False),
+    # Which place holds the bytes; while they move, the one they are leaving is in `leaving`.
+    Column("tier", _Text, nullable=False, server_default="hot"),
+    Column("leaving", _Text),
+    Column("created_at", DateTime, nullable=False, index=True),
+    # Named as in the first schema, where the table was: SQLite cannot rename a constraint.
+    UniqueConstraint("sha256", name="uq_assets_sha256"),
 )
 
 refs = Table(
@@ -74,25 +92,25 @@ refs = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     _dataset(),
-    Column("source", Text, nullable=False),
-    Column("uri", Text, nullable=False),
-    Column("stamp", Text, nullable=False),
+    Column("source", _Text, nullable=False),
+    Column("uri", _Text, nullable=False),
+    Column("stamp", _Text, nullable=False),
     # Where the bytes can be had today; `uri` names the input wherever the folder is moved.
-    Column("location", Text, nullable=False),
-    Column("license", Text),
-    Column("label", Text),
-    Column("caption", Text),
+    Column("location", _Text, nullable=False),
+    Column("license", _Text),
+    Column("label", _Text),
+    Column("caption", _Text),
     Column("meta", JSON, nullable=False),
     Column("first_seen", DateTime, nullable=False),
     # When what its source says of it, other than its bytes, last changed.
     Column("changed_at", DateTime),
     Column("gone_at", DateTime),
     # The outcome; NULL until there is one for the fingerprint of today's code and settings.
-    Column("fingerprint", Text),
-    Column("status", Text),
-    Column("reason", Text),
-    Column("detail", Text),
-    Column("asset_id", _ID, ForeignKey("assets.id")),
+    Column("fingerprint", _Text),
+    Column("status", _Text),
+    Column("reason", _Text),
+    Column("detail", _Text),
+    Column("asset_id", _ID, ForeignKey("blobs.id")),
     Column("tries", Integer, nullable=False, default=0),
     Column("finished_at", DateTime),
     UniqueConstraint("dataset_id", "source", "uri", "stamp"),
@@ -100,51 +118,61 @@ refs = Table(
     Index(None, "dataset_id", "fingerprint", "id"),
 )
 
-features = Table(
-    "features",
+measures = Table(
+    "measures",
     metadata,
-    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("format", Text, nullable=False),
+    Column("asset_id", _ID, ForeignKey("blobs.id"), primary_key=True),
+    Column("fingerprint", _Text, nullable=False),
+    Column("format", _Text, nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
-    Column("mode", Text, nullable=False),
+    Column("mode", _Text, nullable=False),
     Column("frames", Integer, nullable=False),
     Column("orientation", Integer, nullable=False),
     Column("file_size", BigInteger, nullable=False),
-    Column("pixel_checksum", Text, nullable=False, index=True),
+    Column("pixel_checksum", _Text, nullable=False, index=True),
     # The 64 bits of the hash, read as a signed number; views and exports show 16 hex digits.
     Column("phash", BigInteger, nullable=False, index=True),
-    Column("phash_algorithm", Text, nullable=False),
+    Column("phash_algorithm", _Text, nullable=False),
     Column("brightness", Float, nullable=False),
     Column("contrast", Float, nullable=False),
     Column("sharpness", Float, nullable=False),
     Column("entropy", Float, nullable=False),
     # What the decoder complained of in a file that can be shown all the same; mostly empty.
-    Column("damage", Text, nullable=False, server_default=""),
+    Column("damage", _Text, nullable=False, server_default=""),
     Column("extracted_at", DateTime, nullable=False),
 )
 
 thumbs = Table(
     "thumbs",
     metadata,
-    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
+    Column("asset_id", _ID, ForeignKey("blobs.id"), primary_key=True),
     Column("thumb", LargeBinary, nullable=False),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("asset_id", _ID, ForeignKey("blobs.id"), primary_key=True),
+    # Which model made it, with which weights and preprocessing: others' vectors mean other things.
+    Column("model", _Text, primary_key=True),
+    Column("vector", Vector(DIMENSIONS), nullable=False),
+    Column("extracted_at", DateTime, nullable=False),
 )
 
 placements = Table(
     "placements",
     metadata,
     Column("dataset_id", _ID, ForeignKey("datasets.id"), primary_key=True),
-    Column("policy", Text, primary_key=True),
+    Column("policy", _Text, primary_key=True),
     # Arrival order: decided by the driver, so that it does not depend on who finished first.
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     _asset(),
-    Column("verdict", Text, nullable=False),
-    Column("reason", Text),
-    Column("detail", Text),
+    Column("verdict", _Text, nullable=False),
+    Column("reason", _Text),
+    Column("detail", _Text),
     Column("of_seq", BigInteger),
-    Column("kind", Text),
+    Column("kind", _Text),
     Column("distance", Integer),
     Column("score", Float),
     Column("decided_at", DateTime, nullable=False),
@@ -155,24 +183,25 @@ splits = Table(
     "splits",
     metadata,
     Column("dataset_id", _ID, ForeignKey("datasets.id"), primary_key=True),
-    Column("asset_id", _ID, ForeignKey("assets.id"), primary_key=True),
-    Column("split", Text, nullable=False),
-    Column("group_sha256", Text, nullable=False),
+    Column("asset_id", _ID, ForeignKey("blobs.id"), primary_key=True),
+    Column("split", _Text, nullable=False),
+    Column("group_sha256", _Text, nullable=False),
     Column("placed_at", DateTime, nullable=False),
 )
 
-labels = Table(
-    "labels",
+ledger = Table(
+    "ledger",
     metadata,
     Column("id", _ID, primary_key=True),
     _dataset(),
     _asset(),
-    Column("kind", Text, nullable=False),
-    Column("said_by", Text, nullable=False),
-    Column("label", Text, nullable=False),
+    Column("kind", _Text, nullable=False),
+    Column("said_by", _Text, nullable=False),
+    Column("label", _Text, nullable=False),
     Column("probability", Float),
     Column("said_at", DateTime, nullable=False),
     Index(None, "dataset_id", "asset_id", "kind"),
+    Index(None, "asset_id"),
 )
 
 versions = Table(
@@ -181,9 +210,9 @@ versions = Table(
     Column("id", _ID, primary_key=True),
     _dataset(),
     Column("number", Integer, nullable=False),
-    Column("digest", Text, nullable=False),
+    Column("digest", _Text, nullable=False),
     Column("parent_number", Integer),
-    Column("manifest", Text, nullable=False),
+    Column("manifest", _Text, nullable=False),
     Column("recipe", JSON, nullable=False),
     Column("stats", JSON, nullable=False),
     Column("created_at", DateTime, nullable=False),
@@ -195,11 +224,26 @@ aliases = Table(
     "aliases",
     metadata,
     Column("dataset_id", _ID, primary_key=True),
-    Column("alias", Text, primary_key=True),
+    Column("alias", _Text, primary_key=True),
     Column("number", Integer, nullable=False),
     ForeignKeyConstraint(
         ["dataset_id", "number"], ["versions.dataset_id", "versions.number"], name="fk_aliases"
     ),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _dataset(),
+    # What the outcomes will be: a run with other settings has to take the same refs in, too.
+    Column("fingerprint", _Text, nullable=False),
+    # The lock that its run holds while it lives: a claim of the dead is free.
+    Column("claimant", _Text, nullable=False),
+    Column("first_ref", BigInteger, nullable=False),
+    Column("last_ref", BigInteger, nullable=False),
+    Column("remote", Boolean, nullable=False),
+    Index(None, "dataset_id", "last_ref"),
 )
 
 runs = Table(
@@ -207,10 +251,10 @@ runs = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     _dataset(),
-    Column("recipe", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("recipe", _Text, nullable=False),
+    Column("status", _Text, nullable=False),
     Column("stats", JSON, nullable=False),
-    Column("error", Text),
+    Column("error", _Text),
     Column("started_at", DateTime, nullable=False),
     Column("finished_at", DateTime),
 )

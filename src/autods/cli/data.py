@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from autods.cli import command
+from autods.errors import UsageError
 
 
 @command("show")
@@ -55,10 +56,17 @@ def diff(old: str, new: str, workspace: Path | None, quiet: bool) -> Any:
 
 
 @command("doctor")
-def doctor(workspace: Path | None, quiet: bool) -> Any:
+@click.option("--repair", is_flag=True,
+              help="Have the next build ask the sources again for what was lost.")  # fmt: skip
+@click.option("--thorough", is_flag=True, help="Read and check every asset while repairing.")
+def doctor(repair: bool, thorough: bool, workspace: Path | None, quiet: bool) -> Any:
     """Check that everything is in place, and say what to do where it is not."""
     from autods.recipes import checkup
 
+    if thorough and not repair:
+        raise UsageError("--thorough says how to --repair: give both")
+    if repair:
+        _repair(workspace, thorough, quiet)
     findings = checkup.examine(workspace or Path.cwd())
     value = [finding.as_json() for finding in findings]
     if not quiet:
@@ -71,6 +79,18 @@ def doctor(workspace: Path | None, quiet: bool) -> Any:
             click.echo(json.dumps(value, indent=2))
         raise click.exceptions.Exit(4)
     return value
+
+
+def _repair(workspace: Path | None, thorough: bool, quiet: bool) -> None:
+    from autods.recipes.repair import repair
+    from autods.workspace import open as open_workspace
+
+    place = open_workspace(workspace or ".")
+    done = repair(place, thorough=thorough)
+    place.close()
+    if not quiet:
+        click.echo(f"{done.assets:,} assets looked for: {done.missing:,} missing, {done.damaged:,} "
+                   "damaged; the next build asks their sources again")  # fmt: skip
 
 
 def _print(value: Any, quiet: bool, lines: Any) -> Any:

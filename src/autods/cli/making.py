@@ -1,5 +1,7 @@
-"""The commands that make something: init, build, demo, export, alias."""
+"""The commands that make something: init, build, ingest, demo, export, alias."""
 
+import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,30 @@ from autods.errors import UsageError
 
 @command("init")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-def init(folder: Path, workspace: Path | None, quiet: bool) -> Any:
-    """Make FOLDER a workspace: a catalog and a store in FOLDER/.autods."""
+@click.option("--catalog", help="Where the catalog lies: a path, or postgresql://USER@HOST/NAME.")
+@click.option("--store", help="Where the bytes lie: a path, or s3://BUCKET/PREFIX.")
+@click.option("--cold-store", help="Where the bytes lie that are seldom used.")
+def init(
+    folder: Path,
+    catalog: str | None,
+    store: str | None,
+    cold_store: str | None,
+    workspace: Path | None,
+    quiet: bool,
+) -> Any:
+    """Make FOLDER a workspace: a catalog and a store in FOLDER/.autods, or elsewhere.
+
+    The workspace remembers where they are, without passwords: those come from the environment or
+    FOLDER/.env (docs/settings.md).
+    """
     from autods.workspace import init as make
 
-    made = make(workspace or folder)
+    said = {"catalog": catalog, "store": store, "cold_store": cold_store}
+    made = make(workspace or folder, {name: place for name, place in said.items() if place})
     made.close()
     if not quiet:
         click.echo(f"A workspace is in {made.root}. Next: autods build RECIPE.yaml or a FOLDER")
+        click.echo(f"Its catalog is {made.catalog.url}, its store {made.store.url}")
     return {"workspace": str(made.root), "catalog": made.catalog.url, "store": made.store.url}
 
 
@@ -32,16 +50,45 @@ def build(what: Path, name: str | None, workspace: Path | None, quiet: bool) -> 
     folder; without one it is made here. A build that was killed goes on when run again; one that
     finds nothing new does nothing.
     """
-    from autods.recipes.file import folder_plan, read_recipe
-    from autods.workspace import find
+    return _build(*_plan(what, name, workspace, "build"), quiet)
 
-    if not what.exists():
-        raise UsageError(f"no recipe or folder {what}")
-    if what.is_dir() and (what / "recipe.yaml").exists():
-        raise UsageError(f"{what} holds a recipe: autods build {what / 'recipe.yaml'}")
-    plan = folder_plan(what, name) if what.is_dir() else read_recipe(what)
-    near = what if what.is_dir() else what.absolute().parent
-    return _build(plan, workspace or find(near), quiet)
+
+@command("ingest")
+@click.argument("what", type=click.Path(path_type=Path))
+@click.option("--name", help="The dataset's name, if WHAT is a folder.")
+@click.option("--no-list", is_flag=True, help="Take in what another run has listed, no more.")
+@click.option("--watch", type=click.FloatRange(min=0.1), metavar="SECONDS",
+              help="Do it again that often, until stopped.")  # fmt: skip
+def ingest(
+    what: Path,
+    name: str | None,
+    no_list: bool,
+    watch: float | None,
+    workspace: Path | None,
+    quiet: bool,
+) -> Any:
+    """List the sources of a recipe file or folder and take in what is new, without a version.
+
+    Several of these, on several machines with one catalog and one store, share the work; the
+    version is made by `autods build`.
+    """
+    from autods.cli.bars import Bars
+    from autods.recipes.build import ingest as run
+    from autods.run import Silent
+    from autods.workspace import Workspace, find, init
+
+    plan, root = _plan(what, name, workspace, "ingest")
+    place: Workspace = init(root or find(Path.cwd()) or Path.cwd(), plan.recipe.places)
+    done = 0
+    while True:
+        with contextlib.nullcontext(Silent()) if quiet else Bars() as progress:
+            done += run(place, plan, progress, listing=not no_list)
+        if watch is None:
+            break
+        time.sleep(watch)
+    if not quiet:
+        click.echo(f"{done:,} inputs of {plan.recipe.name} were taken in here")
+    return {"dataset": plan.recipe.name, "taken_in": done}
 
 
 @command("demo")
@@ -107,6 +154,22 @@ def export(
     return {"version": found.name, "kind": kind, "out": str(out), "samples": count}
 
 
+def _plan(
+    what: Path, name: str | None, workspace: Path | None, verb: str
+) -> tuple[Any, Path | None]:
+    """Read the recipe or folder, and find the workspace it belongs to."""
+    from autods.recipes.file import folder_plan, read_recipe
+    from autods.workspace import find
+
+    if not what.exists():
+        raise UsageError(f"no recipe or folder {what}")
+    if what.is_dir() and (what / "recipe.yaml").exists():
+        raise UsageError(f"{what} holds a recipe: autods {verb} {what / 'recipe.yaml'}")
+    plan = folder_plan(what, name) if what.is_dir() else read_recipe(what)
+    near = what if what.is_dir() else what.absolute().parent
+    return plan, workspace or find(near)
+
+
 def _build(plan: Any, workspace: Path | None, quiet: bool) -> Any:
     from autods.cli.bars import Bars
     from autods.recipes.build import build as run
@@ -114,7 +177,7 @@ def _build(plan: Any, workspace: Path | None, quiet: bool) -> Any:
     from autods.workspace import Workspace, find, init
 
     root = workspace or find(Path.cwd()) or Path.cwd()
-    place: Workspace = init(root)
+    place: Workspace = init(root, plan.recipe.places)
     if quiet:
         built = run(place, plan, Silent())
     else:

@@ -10,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, features, now, placements, refs, thumbs
+from autods.catalog.tables import blobs, measures, now, placements, refs, thumbs
 from autods.dedup.decide import Arrivals, Confirm, Decision, DedupPolicy, Kept, decide, to_add
 from autods.dedup.index import NearIndex, StaleIndexError
 from autods.run import Progress, batched
@@ -174,14 +174,14 @@ class _Known:
         first: dict[str, int] = {}
         for some in batched(checksums, 10_000):
             query = (
-                sa.select(features.c.pixel_checksum, sa.func.min(placements.c.seq))
-                .join(placements, placements.c.asset_id == features.c.asset_id)
+                sa.select(measures.c.pixel_checksum, sa.func.min(placements.c.seq))
+                .join(placements, placements.c.asset_id == measures.c.asset_id)
                 .where(
                     self._placing.mine,
                     placements.c.verdict.in_(INDEXED),
-                    features.c.pixel_checksum.in_(some),
+                    measures.c.pixel_checksum.in_(some),
                 )
-                .group_by(features.c.pixel_checksum)
+                .group_by(measures.c.pixel_checksum)
             )
             with self._placing.catalog.read() as db:
                 first |= {checksum: seq for checksum, seq in db.execute(query)}  # noqa: C416
@@ -209,8 +209,8 @@ class _Known:
         if seq in self._batch:
             return str(self._batch[seq]["sha256"])
         query = (
-            sa.select(assets.c.sha256)
-            .join(placements, placements.c.asset_id == assets.c.id)
+            sa.select(blobs.c.sha256)
+            .join(placements, placements.c.asset_id == blobs.c.id)
             .where(self._placing.mine, placements.c.seq == seq)
         )
         with self._placing.catalog.read() as db:
@@ -232,7 +232,7 @@ def _stacked(blobs: Sequence[bytes]) -> Any:
     return np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), width)
 
 
-def _firsts(dataset_id: int) -> sa.Subquery:
+def _firsts(dataset_id: int, *among: sa.ColumnElement[bool]) -> sa.Subquery:
     """Select each live asset of a dataset with its first sighting: that is when it arrived."""
     return (
         sa.select(refs.c.asset_id, sa.func.min(refs.c.id).label("ref_id"))
@@ -240,6 +240,7 @@ def _firsts(dataset_id: int) -> sa.Subquery:
             refs.c.dataset_id == dataset_id,
             refs.c.gone_at.is_(None),
             refs.c.asset_id.is_not(None),
+            *among,
         )
         .group_by(refs.c.asset_id)
         .subquery("firsts")
@@ -256,15 +257,14 @@ def _waiting(placing: Placing) -> list[int]:
 
 def _rows(placing: Placing, asset_ids: list[int]) -> list[dict[str, Any]]:
     """Read all that is known of some assets, in the order asked for."""
-    firsts = _firsts(placing.dataset_id)
+    firsts = _firsts(placing.dataset_id, refs.c.asset_id.in_(asset_ids))
     said = [refs.c[name] for name in ("uri", "source", "license", "label", "caption", "meta")]
     query = (
-        sa.select(firsts.c.asset_id, assets.c.sha256, features, thumbs.c.thumb, *said)
-        .join(assets, assets.c.id == firsts.c.asset_id)
+        sa.select(firsts.c.asset_id, blobs.c.sha256, measures, thumbs.c.thumb, *said)
+        .join(blobs, blobs.c.id == firsts.c.asset_id)
         .join(refs, refs.c.id == firsts.c.ref_id)
-        .outerjoin(features, features.c.asset_id == firsts.c.asset_id)
+        .outerjoin(measures, measures.c.asset_id == firsts.c.asset_id)
         .outerjoin(thumbs, thumbs.c.asset_id == firsts.c.asset_id)
-        .where(firsts.c.asset_id.in_(asset_ids))
     )
     with placing.catalog.read() as db:
         found = {row.asset_id: dict(row._mapping) for row in db.execute(query)}
@@ -288,7 +288,7 @@ def _saved_index(placing: Placing) -> NearIndex | None:
 
 def _count_indexed(placing: Placing, highest: int) -> int:
     query = sa.select(sa.func.count()).select_from(placements).join(
-        features, features.c.asset_id == placements.c.asset_id
+        measures, measures.c.asset_id == placements.c.asset_id
     )  # fmt: skip
     upto = (placing.mine, placements.c.verdict.in_(INDEXED), placements.c.seq <= highest)
     with placing.catalog.read() as db:
@@ -297,17 +297,18 @@ def _count_indexed(placing: Placing, highest: int) -> int:
 
 def _top_up(placing: Placing, index: NearIndex) -> None:
     """Add what was kept after the index was saved."""
+    import pyarrow as pa
+
     query = (
-        sa.select(placements.c.seq, features.c.phash)
-        .join(features, features.c.asset_id == placements.c.asset_id)
+        sa.select(placements.c.seq, measures.c.phash)
+        .join(measures, measures.c.asset_id == placements.c.asset_id)
         .where(placing.mine, placements.c.verdict.in_(INDEXED), placements.c.seq > index.highest)
         .order_by(placements.c.seq)
     )
-    with placing.catalog.read() as db:
-        rows = db.execute(query).all()
-    if rows:
-        columns = np.array(rows, np.int64)
-        index.add(columns[:, 0].copy(), columns[:, 1].copy().view(np.uint64))
+    columns = pa.schema([("seq", pa.int64()), ("phash", pa.int64())])
+    for page in placing.catalog.arrow(query, columns).to_batches():
+        seqs, hashes = (column.to_numpy().copy() for column in page.columns)
+        index.add(seqs, hashes.view(np.uint64))
 
 
 def _delete(db: sa.Connection, placing: Placing, seqs: list[int]) -> list[int]:

@@ -67,6 +67,8 @@ class Hand:
         except (EOFError, OSError):
             raise self._lost("crashed") from None
         if error is not None:
+            if isinstance(error, AutodsError):
+                raise error
             raise AutodsError(f"a worker failed in {_name(work)}:\n{error}")
         if len(results) != len(items):
             raise AutodsError(
@@ -138,9 +140,11 @@ def _serve(pipe: Connection, mark: Any) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             work, items = pipe.recv()
-            answer: tuple[Any, str | None]
+            answer: tuple[Any, str | AutodsError | None]
             try:
                 answer = (work(_Watched(items, mark)), None)
+            except AutodsError as error:
+                answer = (None, type(error)(str(error)))  # Says all by itself, in its own kind.
             except Exception:  # noqa: BLE001 - the process's edge: the driver raises it
                 answer = (None, traceback.format_exc())
             pipe.send(answer)

@@ -14,6 +14,7 @@ from autods.errors import UsageError
 from autods.export.encode import json_bytes, utf8
 from autods.export.member import Sample, checked, extension, row
 from autods.export.place import link_or_copy, make_folder, rebuilding
+from autods.export.reading import Read, each
 
 UNLABELLED = "unlabelled"
 MARK = "folder.json"
@@ -41,7 +42,7 @@ def write_folder(
     samples: Iterable[Sample],
     out: Path,
     *,
-    read: Callable[[str], bytes],
+    read: Read,
     path_of: Callable[[str], Path | None] | None = None,
 ) -> FolderExport:
     """Write `out/{split}/{label}/{key}.{ext}` and a `metadata.jsonl` per split.
@@ -58,11 +59,17 @@ def write_folder(
     members = sorted(checked(samples), key=lambda sample: (sample.split, sample.sha256))
     names = label_folders({sample.label for sample in members})
 
+    def source(sample: Sample) -> Path | None:
+        path = path_of(sample.sha256) if path_of else None
+        return path if path is not None and path.is_file() else None
+
+    copied = each(read, (sample.sha256 for sample in members if source(sample) is None))
+
     def place(sample: Sample, target: Path) -> tuple[bool, int]:
-        source = path_of(sample.sha256) if path_of else None
-        if source is not None and source.is_file():
-            return link_or_copy(source, target), source.stat().st_size
-        return False, target.write_bytes(read(sample.sha256))
+        path = source(sample)
+        if path is not None:
+            return link_or_copy(path, target), path.stat().st_size
+        return False, target.write_bytes(next(copied))
 
     done: list[tuple[bool, int]] = []
     with rebuilding(Path(out), mark=MARK) as partial:

@@ -5,7 +5,8 @@ the file, and no time). Row groups are written as they fill, so memory does not 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from autods.errors import UsageError
 from autods.export.encode import json_bytes, utf8
 from autods.export.member import Sample, extension
 from autods.export.place import replacing
+from autods.export.reading import Read, each
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +67,7 @@ def write_parquet(
     path: Path,
     *,
     images: bool = False,
-    read: Callable[[str], bytes] | None = None,
+    read: Read | None = None,
 ) -> int:
     """Write one row per sample, in the order given; return how many there were.
 
@@ -79,7 +81,7 @@ def write_parquet(
     """
     if images and read is None:
         raise UsageError("images=True needs read, the function that gives an asset's bytes")
-    rows = (_row(sample, read if images else None) for sample in samples)
+    rows = _with_images(samples, read) if images and read else map(_row, samples)
     return _write(rows, Path(path), schema(images=images))
 
 
@@ -89,8 +91,15 @@ def write_shard_table(entries: Iterable[tuple[str, str, Sample]], path: Path) ->
     return _write(rows, path, schema(shards=True))
 
 
-def _row(sample: Sample, read: Callable[[str], bytes] | None = None) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _with_images(samples: Iterable[Sample], read: Read) -> Iterator[dict[str, Any]]:
+    ours, named = tee(samples)
+    for sample, data in zip(ours, each(read, (s.sha256 for s in named)), strict=True):
+        name = f"{sample.key}.{extension(sample.format)}"
+        yield _row(sample) | {"image": {"bytes": data, "path": name}}
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    return {
         "sha256": sample.sha256,
         "split": sample.split,
         "label": _text(sample.label),
@@ -106,10 +115,6 @@ def _row(sample: Sample, read: Callable[[str], bytes] | None = None) -> dict[str
         "uri": _text(sample.uri),
         "meta": json_bytes(dict(sample.meta)).decode(),
     }
-    if read is not None:
-        name = f"{sample.key}.{extension(sample.format)}"
-        row["image"] = {"bytes": read(sample.sha256), "path": name}
-    return row
 
 
 def _text(value: str | None) -> str | None:

@@ -11,7 +11,7 @@ the common extension, and whether there are captions.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -24,11 +24,9 @@ from autods.export.order import placing
 from autods.export.parquet import write_shard_table
 from autods.export.place import link_or_copy, make_folder, publishing, rebuilding, sweep
 from autods.export.plan import plan_shards
+from autods.export.reading import Read, each
 from autods.export.tar import TarWriter
 from autods.export.webdataset import Shard, write_stats
-
-Read = Callable[[str], bytes]
-"""Gives the bytes of an asset by its SHA-256."""
 
 _FORMAT_VERSION = "autods-shard-1"
 """Goes into every digest; to be raised when the same members are to give other bytes."""
@@ -209,8 +207,9 @@ def _cached(archive: Path) -> dict[str, Any] | None:
 def _write(plan: ShardPlan, rows: Sequence[bytes], path: Path, read: Read) -> dict[str, Any]:
     layout = plan.layout
     with publishing(path) as temporary, TarWriter(temporary, checksum=True) as archive:
-        for (key, sample), data in zip(plan.entries, rows, strict=True):
-            parts = [(layout.extension, read(sample.sha256)), ("json", data)]
+        images = each(read, [sample.sha256 for _, sample in plan.entries])
+        for (key, sample), data, image in zip(plan.entries, rows, images, strict=True):
+            parts = [(layout.extension, image), ("json", data)]
             if layout.captions:
                 parts.append(("txt", utf8(sample.caption or "")))
             archive.add(key, parts)

@@ -1,7 +1,9 @@
 """Making the catalog's refs what the sources list today; only changes are written."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,15 +14,18 @@ from autods.run import batched
 
 _SAID = ("location", "license", "label", "caption", "meta")
 
+_KEY = {"source": 300, "uri": 1800, "stamp": 300}
+"""What names an input, and so many bytes of it as an index of PostgreSQL takes (2,704 in all)."""
+
 _listed = sa.Table(
-    "listed",
+    "autods_listed",
     sa.MetaData(),
-    sa.Column("position", sa.Integer, primary_key=True),
-    *(sa.Column(name, sa.Text) for name in ("source", "uri", "stamp", *_SAID[:-1])),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.Text) for name in (*_KEY, *_SAID[:-1])),
     sa.Column("meta", sa.JSON),
-    sa.UniqueConstraint("source", "uri", "stamp"),
     prefixes=["TEMPORARY"],
 )
+_by_key = sa.Index("ix_autods_listed", *(_listed.c[name] for name in _KEY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +47,50 @@ def list_refs(catalog: Catalog, dataset_id: int, found: Iterable[Ref]) -> Listin
     New refs get ids in the order of `found`: that is their arrival order, for ever. A ref that
     is no longer listed is marked gone, not deleted; one whose description changed is updated.
     """
-    with catalog.read() as db:
+    with catalog.session() as db:
         inputs = _fill(catalog, db, found)
-        kept = db.scalar(sa.select(sa.func.count()).select_from(_listed)) or 0
+        repeated = _drop_repeated(db)
         db.commit()
         db.execution_options(write=True)
         with db.begin():
             listing = Listing(
                 inputs=inputs,
-                repeated=inputs - kept,
+                repeated=repeated,
                 changed=_update_descriptions(db, dataset_id),
                 new=_insert_new(db, dataset_id),
                 gone=_mark_gone(db, dataset_id),
             )
-            _listed.drop(db)
+            _listed.drop(db, checkfirst=False)
     return listing
 
 
 def _fill(catalog: Catalog, db: sa.Connection, found: Iterable[Ref]) -> int:
-    _listed.drop(db, checkfirst=True)
-    _listed.create(db)
+    db.execute(sa.text(f"DROP TABLE IF EXISTS {_listed.name}"))
+    _listed.create(db, checkfirst=False)
     inputs = 0
-    for batch in batched(found, 2000):
-        rows = [_row(ref, inputs + offset) for offset, ref in enumerate(batch)]
-        catalog.insert_new(db, _listed, rows)
+    for batch in batched(found, 5000):
+        catalog.load(db, _listed, [_row(ref, inputs + offset) for offset, ref in enumerate(batch)])
+        db.commit()  # A transaction left open would hold up the server's own cleaning.
         inputs += len(batch)
     return inputs
+
+
+def _drop_repeated(db: sa.Connection) -> int:
+    """Keep the first of what is listed twice; returns how many were said again."""
+    count = sa.func.row_number().over(
+        partition_by=[_listed.c[name] for name in _KEY], order_by=_listed.c.position
+    )
+    numbered = sa.select(_listed.c.position, count.label("n")).subquery()
+    again = sa.select(numbered.c.position).where(numbered.c.n > 1)
+    repeated = db.execute(sa.delete(_listed).where(_listed.c.position.in_(again))).rowcount
+    if db.dialect.name == "postgresql":
+        db.execute(sa.text(f"ANALYZE {_listed.name}"))  # Nobody else counts a temporary table.
+    return repeated
+
+
+def listing_lock(dataset: str) -> str:
+    """Name the lock of whoever lists: arrival order is the order of one listing after another."""
+    return f"{dataset}.list"
 
 
 def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[int]:
@@ -79,15 +102,19 @@ def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[i
     rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in wanted]
     for row in rows:
         del row["position"]
-    uris = sorted({ref.uri for ref in wanted})
+    uris = sorted({str(row["uri"]) for row in rows})
     with catalog.begin() as db:
         catalog.insert_new(db, refs, rows)
         here = (refs.c.dataset_id == dataset_id, refs.c.uri.in_(uris))
         again = sa.update(refs).where(*here, refs.c.status == "failed")
         db.execute(again.values(fingerprint=None))
         query = sa.select(refs.c.id, refs.c.source, refs.c.uri, refs.c.stamp).where(*here)
-        ids = {(row.source, row.uri, row.stamp): row.id for row in db.execute(query)}
-    return [ids[ref.source, ref.uri, ref.stamp] for ref in wanted]
+        ids = {_key_of(row): row["id"] for row in db.execute(query).mappings()}
+    return [ids[_key_of(row)] for row in rows]
+
+
+def _key_of(row: Any) -> tuple[object, ...]:
+    return tuple(row[name] for name in _KEY)
 
 
 def count_refs(catalog: Catalog, dataset_id: int) -> int:
@@ -100,14 +127,26 @@ def count_refs(catalog: Catalog, dataset_id: int) -> int:
 
 def _row(ref: Ref, position: int) -> dict[str, object]:
     said = {name: getattr(ref, name) for name in _SAID}
-    key = {"source": ref.source, "uri": ref.uri, "stamp": ref.stamp}
+    key = {name: short(getattr(ref, name), most) for name, most in _KEY.items()}
     return {"position": position, **key, **said, "meta": dict(ref.meta)}
+
+
+def short(name: str, most: int) -> str:
+    """Cut a name that is longer than `most` bytes, and let its hash tell it from others.
+
+    >>> short("x" * 100, 80)
+    'xxxxxxxxxxxxxxx~09ecb6ebc8bcefc733f6f2ec44f791abeed6a99edf0cc31519637898aebd52d8'
+    """
+    data = name.encode()
+    if len(data) <= most:
+        return name
+    return f"{data[: most - 65].decode(errors='ignore')}~{hashlib.sha256(data).hexdigest()}"
 
 
 def _same(dataset_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(
         refs.c.dataset_id == dataset_id,
-        *(refs.c[name] == _listed.c[name] for name in ("source", "uri", "stamp")),
+        *(refs.c[name] == _listed.c[name] for name in _KEY),
     )
 
 
@@ -130,7 +169,7 @@ def _update_descriptions(db: sa.Connection, dataset_id: int) -> int:
 
 def _insert_new(db: sa.Connection, dataset_id: int) -> int:
     there = sa.exists(sa.select(1).select_from(refs).where(_same(dataset_id)))
-    columns = ["source", "uri", "stamp", *_SAID]
+    columns = [*_KEY, *_SAID]
     new = (
         sa.select(
             sa.literal(dataset_id),

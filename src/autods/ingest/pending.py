@@ -1,12 +1,12 @@
 """What is still to be ingested, and keeping what has come in."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, features, now, refs, thumbs
+from autods.catalog.tables import blobs, measures, now, refs, thumbs
 from autods.engine import Lost
 from autods.ingest.work import Arrival, Input
 from autods.records import Refusal
@@ -15,44 +15,30 @@ RUNS_PER_FAILURE = 3
 """A failed input (a dead link) is tried again by so many runs, then left alone."""
 
 
-class PendingRef(NamedTuple):
-    """A ref without an outcome for today's fingerprint; `sha256` if its bytes are held already."""
-
-    id: int
-    location: str
-    sha256: str | None
-
-
-def _pending(dataset_id: int, fingerprint: str) -> tuple[sa.ColumnElement[bool], ...]:
-    undone = refs.c.fingerprint.is_distinct_from(fingerprint)
-    again = sa.and_(refs.c.status == "failed", refs.c.tries < RUNS_PER_FAILURE)
-    return (refs.c.dataset_id == dataset_id, refs.c.gone_at.is_(None), sa.or_(undone, again))
-
-
 def count_pending(catalog: Catalog, dataset_id: int, fingerprint: str) -> int:
-    """Count what `pending_refs` would give."""
+    """Count the refs without an outcome for today's fingerprint."""
     query = sa.select(sa.func.count()).select_from(refs)
     with catalog.read() as db:
-        return db.scalar(query.where(*_pending(dataset_id, fingerprint))) or 0
+        return db.scalar(query.where(*pending(dataset_id, fingerprint))) or 0
 
 
-def pending_refs(catalog: Catalog, dataset_id: int, fingerprint: str) -> Iterator[PendingRef]:
-    """Yield the refs to take in, in arrival order, each once however long the run takes."""
-    query = (
-        sa.select(refs.c.id, refs.c.location, assets.c.sha256)
-        .outerjoin(assets, assets.c.id == refs.c.asset_id)
-        .where(*_pending(dataset_id, fingerprint))
-        .order_by(refs.c.id)
-        .limit(4096)
-    )
-    last = 0
-    while True:
-        with catalog.read() as db:
-            page = db.execute(query.where(refs.c.id > last)).all()
-        if not page:
-            return
-        yield from (PendingRef(*row) for row in page)
-        last = page[-1].id
+def pending(dataset_id: int, fingerprint: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Select the refs that have no outcome for a fingerprint, or failed and are to be tried again.
+
+    Each run tries what failed once more.
+    """
+    again = sa.and_(refs.c.status == "failed", refs.c.tries < RUNS_PER_FAILURE)
+    return (*live(dataset_id), sa.or_(undone(fingerprint), again))
+
+
+def undone(fingerprint: str) -> sa.ColumnElement[bool]:
+    """Select the refs that no run has tried with a fingerprint."""
+    return refs.c.fingerprint.is_distinct_from(fingerprint)
+
+
+def live(dataset_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Select what the sources of a dataset list today."""
+    return (refs.c.dataset_id == dataset_id, refs.c.gone_at.is_(None))
 
 
 def keep_arrivals(
@@ -67,12 +53,11 @@ def keep_arrivals(
     ended = [_ended(i, a) for i, a in zip(inputs, arrivals, strict=True)]
     held = [arrival for arrival in ended if arrival.sha256]
     ids = _keep_assets(catalog, db, held)
-    known = [
-        (ids[arrival.sha256], arrival.found)
-        for arrival in {arrival.sha256: arrival for arrival in held}.values()
-    ]
+    known = sorted(
+        (ids[sha256], found) for sha256, found in {a.sha256: a.found for a in held}.items()
+    )
     at = now()
-    catalog.replace(db, features, [_features(i, f, at, fingerprint) for i, f in known if f])
+    catalog.replace(db, measures, [_features(i, f, at, fingerprint) for i, f in known if f])
     catalog.replace(db, thumbs, [{"asset_id": i, "thumb": f.thumb} for i, f in known if f])
     done = [_outcome(arrival, ids, fingerprint, at) for arrival in ended]
     if done:
@@ -90,10 +75,12 @@ def _ended(item: Input, arrival: Arrival | Lost) -> Arrival:
 def _keep_assets(catalog: Catalog, db: sa.Connection, held: Sequence[Arrival]) -> dict[str, int]:
     """Make sure of an asset row for each name; the unique constraint decides who was first."""
     at = now()
-    rows = [{"sha256": a.sha256, "size": a.size, "created_at": at} for a in held]
-    catalog.insert_new(db, assets, rows)
+    # In one order everywhere: two drivers with the same new assets must not wait for each other.
+    ordered = sorted(held, key=lambda arrival: arrival.sha256)
+    rows = [{"sha256": a.sha256, "size": a.size, "created_at": at} for a in ordered]
+    catalog.insert_new(db, blobs, rows)
     names = [a.sha256 for a in held]
-    query = sa.select(assets.c.sha256, assets.c.id).where(assets.c.sha256.in_(names))
+    query = sa.select(blobs.c.sha256, blobs.c.id).where(blobs.c.sha256.in_(names))
     return {row.sha256: row.id for row in db.execute(query)}
 
 
@@ -119,6 +106,6 @@ def _features(asset_id: int, found: Any, at: Any, fingerprint: str) -> dict[str,
 
 _FEATURES = [
     column.name
-    for column in features.columns
+    for column in measures.columns
     if column.name not in {"asset_id", "fingerprint", "extracted_at"}
 ]

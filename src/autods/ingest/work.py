@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from autods.errors import PlaceError
+from autods.errors import PlaceError, UnreachableError
 from autods.records import Refusal
-from autods.store import Store, asset_key, sha256_of
+from autods.store import Store, asset_key, read_asset, sha256_of
 
 Inspect = Callable[[bytes], Any]
 """Looks at an asset's bytes: gives what is to be known of them, or a Refusal."""
@@ -17,16 +17,18 @@ Inspect = Callable[[bytes], Any]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One ref whose bytes lie in a file of this machine, or are refused already.
+    """One ref whose bytes lie in a file of this machine or are held, or are refused already.
 
-    A spooled file is a download: it is removed by `discard` once its outcome is written, not
-    before, for a batch may be run again around an item that crashed its worker.
+    `held` is the name of bytes that the store has already. A spooled file is a download: it is
+    removed by `discard` once its outcome is written, not before, for a batch may be run again
+    around an item that crashed its worker.
     """
 
     ref_id: int
     path: str | None
     spooled: bool = False
     refusal: Refusal | None = None
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,33 @@ def take_in(
     With `keep_refused` bytes that did not pass the inspection are stored all the same, as an
     asset of which nothing is known but the reason.
     """
-    return [_arrive(item, store, inspect, max_bytes, keep_refused) for item in items]
+    stored = _Outbox(store)
+    arrivals = [_arrive(item, stored, inspect, max_bytes, keep_refused) for item in items]
+    stored.send()
+    return arrivals
+
+
+class _Outbox:
+    """Bytes on their way to the store, a few at once: a place far away answers slowly.
+
+    Sent before the next item is looked at, so that a slow place is no reason to think of an item
+    that it hangs.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._blobs: list[tuple[str, bytes]] = []
+        self._bytes = 0
+
+    def add(self, key: str, data: bytes) -> None:
+        self._blobs.append((key, data))
+        self._bytes += len(data)
+        if len(self._blobs) >= 16 or self._bytes >= 8 << 20:
+            self.send()
+
+    def send(self) -> None:
+        self.store.put_many(self._blobs)
+        self._blobs, self._bytes = [], 0
 
 
 def discard(inputs: Sequence[Input]) -> None:
@@ -82,11 +110,11 @@ def input_of(ref_id: int, location: str) -> Input:
 
 
 def _arrive(
-    item: Input, store: Store, inspect: Inspect, max_bytes: int, keep_refused: bool
+    item: Input, stored: _Outbox, inspect: Inspect, max_bytes: int, keep_refused: bool
 ) -> Arrival:
-    if item.refusal or item.path is None:
+    if item.refusal:
         return Arrival(item.ref_id, refusal=item.refusal)
-    data = _read(item.path, max_bytes)
+    data = _held(item, stored.store) if item.held else _read(item.path or "", max_bytes)
     if isinstance(data, Refusal):
         return Arrival(item.ref_id, refusal=data)
     found = inspect(data)
@@ -94,8 +122,19 @@ def _arrive(
     if refusal and not keep_refused:
         return Arrival(item.ref_id, refusal=refusal)
     sha256 = sha256_of(data)
-    store.put(asset_key(sha256), data)
+    if not item.held:
+        stored.add(asset_key(sha256), data)
     return Arrival(item.ref_id, sha256, len(data), None if refusal else found, refusal)
+
+
+def _held(item: Input, store: Store) -> bytes | Refusal:
+    """Read what the store has; if it has lost it, the next run asks the source again."""
+    try:
+        return read_asset(store, item.held)
+    except UnreachableError:
+        raise
+    except PlaceError as error:
+        return Refusal("failed", "missing-blob", str(error))
 
 
 def _read(path: str, max_bytes: int) -> bytes | Refusal:
@@ -117,6 +156,6 @@ def _read(path: str, max_bytes: int) -> bytes | Refusal:
 def writable(store: Store) -> None:
     """Try the store before an hour of work; raises PlaceError with its sentence."""
     try:
-        store.put("probe/empty", b"")
+        store.put("raw/probe/empty", b"")
     except PlaceError as error:
         raise PlaceError(f"the store {store.url} cannot be written: {error}") from error

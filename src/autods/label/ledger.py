@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
-from autods.catalog.tables import labels, now, refs
+from autods.catalog.tables import ledger, now, refs
 from autods.errors import UsageError
 from autods.run import batched
 
@@ -23,13 +23,13 @@ def in_force(dataset_id: int) -> sa.Subquery:
     Columns: asset_id, label, kind, said_by, probability.
     """
     names = ("asset_id", "label", "kind", "said_by", "probability")
-    newest = _newest(labels.c.dataset_id == dataset_id)
-    rank = sa.case({kind: i for i, kind in enumerate(PRECEDENCE)}, value=labels.c.kind)
-    order = sa.func.row_number().over(partition_by=labels.c.asset_id, order_by=rank)
+    newest = _newest(ledger.c.dataset_id == dataset_id)
+    rank = sa.case({kind: i for i, kind in enumerate(PRECEDENCE)}, value=ledger.c.kind)
+    order = sa.func.row_number().over(partition_by=ledger.c.asset_id, order_by=rank)
     ranked = (
-        sa.select(*(labels.c[name] for name in names), order.label("place"))
-        .join(newest, newest.c.id == labels.c.id)
-        .where(labels.c.label != WITHDRAWN)
+        sa.select(*(ledger.c[name] for name in names), order.label("place"))
+        .join(newest, newest.c.id == ledger.c.id)
+        .where(ledger.c.label != WITHDRAWN)
         .subquery()
     )
     first = sa.select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1)
@@ -68,7 +68,7 @@ _Word = tuple[str, str, float | None]  # Who said it, the label, how surely.
 def _enter(catalog: Catalog, rows: list[dict[str, Any]]) -> int:
     if rows:
         with catalog.begin() as db:
-            db.execute(sa.insert(labels), rows)
+            db.execute(sa.insert(ledger), rows)
     return len(rows)
 
 
@@ -102,12 +102,12 @@ def _last_words(
     catalog: Catalog, dataset_id: int, kind: str, said_by: str | None
 ) -> dict[int, _Word]:
     query = (
-        sa.select(labels.c.asset_id, labels.c.said_by, labels.c.label, labels.c.probability)
-        .where(labels.c.dataset_id == dataset_id, labels.c.kind == kind)
-        .order_by(labels.c.id)
+        sa.select(ledger.c.asset_id, ledger.c.said_by, ledger.c.label, ledger.c.probability)
+        .where(ledger.c.dataset_id == dataset_id, ledger.c.kind == kind)
+        .order_by(ledger.c.id)
     )
     if said_by is not None:
-        query = query.where(labels.c.said_by == said_by)
+        query = query.where(ledger.c.said_by == said_by)
     with catalog.read() as db:
         return {
             row.asset_id: (row.said_by, row.label, row.probability) for row in db.execute(query)
@@ -116,9 +116,9 @@ def _last_words(
 
 def _newest(*among: sa.ColumnElement[bool]) -> sa.Subquery:
     """Select the id of the newest of some entries for each asset and kind."""
-    newest = sa.func.max(labels.c.id).label("id")
-    query = sa.select(labels.c.asset_id, newest).where(*among)
-    return query.group_by(labels.c.asset_id, labels.c.kind).subquery()
+    newest = sa.func.max(ledger.c.id).label("id")
+    query = sa.select(ledger.c.asset_id, newest).where(*among)
+    return query.group_by(ledger.c.asset_id, ledger.c.kind).subquery()
 
 
 def enter_source_labels(catalog: Catalog, dataset_id: int) -> int:
@@ -141,24 +141,24 @@ def enter_source_labels(catalog: Catalog, dataset_id: int) -> int:
         .group_by(refs.c.asset_id)
         .subquery()
     )
-    newest = _newest(labels.c.dataset_id == dataset_id, labels.c.kind == "source")
+    newest = _newest(ledger.c.dataset_id == dataset_id, ledger.c.kind == "source")
     today = sa.func.coalesce(refs.c.label, WITHDRAWN)
     news = (
         sa.select(
             sa.literal(dataset_id), seen.c.asset_id, sa.literal("source"),
-            sa.func.coalesce(refs.c.source, labels.c.said_by), today,
+            sa.func.coalesce(refs.c.source, ledger.c.said_by), today,
             sa.literal(now(), sa.DateTime),
         )
         .select_from(seen)
         .outerjoin(refs, refs.c.id == seen.c.ref_id)
         .outerjoin(newest, newest.c.asset_id == seen.c.asset_id)
-        .outerjoin(labels, labels.c.id == newest.c.id)
-        .where(sa.func.coalesce(labels.c.label, WITHDRAWN) != today)
+        .outerjoin(ledger, ledger.c.id == newest.c.id)
+        .where(sa.func.coalesce(ledger.c.label, WITHDRAWN) != today)
         .order_by(seen.c.arrived)
     )  # fmt: skip
     names = ["dataset_id", "asset_id", "kind", "said_by", "label", "said_at"]
     with catalog.begin() as db:
-        return db.execute(sa.insert(labels).from_select(names, news)).rowcount
+        return db.execute(sa.insert(ledger).from_select(names, news)).rowcount
 
 
 def count_conflicts(catalog: Catalog, dataset_id: int) -> int:

@@ -3,10 +3,9 @@
 import contextlib
 import functools
 import itertools
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ import sqlalchemy as sa
 from autods.assemble.checks import judge, judges
 from autods.assemble.members import read_members
 from autods.assemble.splits import Placed, assign_splits
-from autods.catalog.tables import labels, placements, refs
 from autods.dedup.confirm import FINGERPRINT as CONFIRM
 from autods.dedup.confirm import same_picture
 from autods.dedup.decide import DedupPolicy
 from autods.dedup.place import Placing, place
 from autods.engine import Engine, LocalEngine
-from autods.errors import AutodsError, SourceError
-from autods.ingest.listing import Listing, list_refs
+from autods.errors import AutodsError, SourceError, UnreachableError
+from autods.ingest.listing import Listing, count_refs, list_refs, listing_lock
 from autods.label.ledger import enter_source_labels, in_force, say
 from autods.label.weak import WeakLabels, weak_labels
 from autods.recipes.facts import Outcome, write_facts
@@ -32,6 +30,9 @@ from autods.recipes.history import Journal
 from autods.recipes.intake import Intake, check_budget, fingerprint, take
 from autods.recipes.layout import is_laid_out, lay_out
 from autods.recipes.passing import FINGERPRINT, PRELOAD, same_bytes_pixels
+from autods.recipes.publish import publish
+from autods.recipes.state import plain, refused, state, text_of
+from autods.recipes.tiers import settle_tiers
 from autods.records import Ref
 from autods.run import Context, Progress, Silent, WorkflowStep, run_steps
 from autods.versions import Version, find_version, freeze
@@ -51,11 +52,30 @@ class Built:
 def build(workspace: Workspace, plan: Plan, progress: Progress | None = None) -> Built:
     """Run a recipe; run again after a kill it goes on, run again after success it does nothing.
 
+    Builds of one dataset at once, on however many machines, share what is to be taken in; what
+    regards the whole dataset one of them does at a time, and the others find it done.
+
     Raises SourceError, PlaceError or BudgetError; a bad input is no error but a row.
     """
-    with workspace.catalog.lock(plan.recipe.name):
-        job = _Build(workspace, plan, progress or Silent())
-        return job.run()
+    return _Build(workspace, plan, progress or Silent()).run()
+
+
+def ingest(
+    workspace: Workspace, plan: Plan, progress: Progress | None = None, *, listing: bool = True
+) -> int:
+    """List a recipe's sources and take in what is pending; returns how many inputs were done here.
+
+    Without `listing` only what another run has listed is taken in. Any number of these may run
+    at once, on any number of machines; a later `build` makes the version.
+    """
+    job = _Build(workspace, plan, progress or Silent())
+    try:
+        with job.journal:
+            steps = job.intake_steps(listing=listing)
+            done = run_steps(steps, {}, job.progress, patience=job.patience)
+    finally:
+        job.close()
+    return int(done["ingested"])
 
 
 @dataclass
@@ -65,15 +85,18 @@ class _Build:
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
     weak: WeakLabels | None = None
+    new: bool = False
+    state: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.recipe = self.plan.recipe
         self.catalog, self.store = self.workspace.catalog, self.workspace.store
         self.dataset_id = self.catalog.dataset_id(self.recipe.name)
+        self.patience = self.workspace.settings.patience
         self.journal = Journal(self.catalog, self.dataset_id, "build")
         self.policy = fingerprint(
             asdict(self.recipe.dedup), asdict(self.recipe.validate), FINGERPRINT, CONFIRM,
-            _text_of(self.recipe.validate.checks),
+            text_of(self.recipe.validate.checks),
         )  # fmt: skip
 
     @functools.cached_property
@@ -85,31 +108,68 @@ class _Build:
 
     def run(self) -> Built:
         """Run the steps; the journal notes how it ended, unless nothing was there to do."""
+        steps = (
+            *self.intake_steps(),
+            WorkflowStep("settle", self._alone(self.recipe.name, self.settle)),
+        )
+        try:
+            with self.journal:
+                context = run_steps(steps, {}, self.progress, patience=self.patience)
+        finally:
+            self.close()
+        version = self._version(context)
+        folder = self.workspace.dataset_folder(version.dataset, version.number)
+        return Built(version=version, new=self.new, folder=folder, facts=context.get("facts"))
+
+    def close(self) -> None:
+        """Stop the workers, if they were started."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+            del self.engine
+
+    def intake_steps(self, *, listing: bool = True) -> tuple[WorkflowStep, ...]:
+        """The steps that several builds share; without `listing`, inputs are those known."""
+        name = listing_lock(self.recipe.name)
+        lists = self._alone(name, self.list_sources) if listing else self.recall_sources
+        return (
+            WorkflowStep("list", self._timed("list", lists)),
+            WorkflowStep("ingest", self._timed("ingest", self.ingest)),
+        )
+
+    def settle(self, context: Context) -> Context:
+        """Make a version of all that came in: the steps that look at the whole dataset."""
         steps = {
-            "list": self.list_sources,
-            "ingest": self.ingest,
             "place": self.place,
             "label": self.label,
             "freeze": self.freeze,
             "export": self.export,
             "report": self.report,
+            "tier": self.tier,
         }
-        timed = [WorkflowStep(name, self._timed(name, step)) for name, step in steps.items()]
-        try:
-            with self.journal:
-                context = run_steps(timed, {}, self.progress)
-        finally:
-            if "engine" in self.__dict__:
-                self.engine.close()
-        version = find_version(self.catalog, f"{self.recipe.name}@v{context['version']}")
-        folder = self.workspace.dataset_folder(version.dataset, version.number)
-        return Built(version=version, new=context["new"], folder=folder, facts=context.get("facts"))
+        # Not tried again one by one: whoever lost the connection has lost the lock with it.
+        timed = [
+            WorkflowStep(name, self._timed(name, do), persistent=False)
+            for name, do in steps.items()
+        ]
+        return run_steps(timed, context, self.progress)
+
+    def _alone(self, lock: str, step: Callable[[Context], Context]) -> Callable[[Context], Context]:
+        """Let no other build do the same meanwhile."""
+
+        def alone(context: Context) -> Context:
+            def waiting() -> None:
+                self.progress.step(f"waiting for another build of {self.recipe.name}")
+
+            with self.catalog.lock(lock, waiting):
+                return step(context)
+
+        return alone
 
     def _timed(self, name: str, step: Callable[[Context], Context]) -> Callable[[Context], Context]:
         def timed(context: Context) -> Context:
             started = time.perf_counter()
             added = step(context)
-            self.seconds[name] = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
             return added
 
         return timed
@@ -120,12 +180,21 @@ class _Build:
         listing = list_refs(self.catalog, self.dataset_id, found)
         return {"listing": asdict(listing)}
 
+    def recall_sources(self, _: Context) -> Context:
+        """Take what another run has listed for what there is."""
+        inputs = count_refs(self.catalog, self.dataset_id)
+        return {"listing": asdict(Listing(inputs=inputs, repeated=0, changed=0, new=0, gone=0))}
+
     def ingest(self, context: Context) -> Context:
         """Read, name, inspect and store every input that has no outcome yet."""
         intake = self._intake(context)
         if intake.pending() and self.journal.begin():
             self.store.sweep()  # The run before was killed: what it left half-written goes.
-        return {"ingested": take(intake, lambda: self.engine, self.progress)}
+        try:
+            return {"ingested": take(intake, lambda: self.engine, self.progress)}
+        except UnreachableError:
+            self.close()  # The next try begins with workers of its own.
+            raise
 
     def _intake(self, context: Context) -> Intake:
         return Intake(
@@ -157,24 +226,8 @@ class _Build:
         )
         with contextlib.redirect_stdout(sys.stderr):  # A check may print; stdout is for JSON.
             placed = place(placing, self.progress)
-        check_budget(self._intake(context), self._refused())
+        check_budget(self._intake(context), refused(self.catalog, self.dataset_id, self.policy))
         return {"placed": placed}
-
-    def _refused(self) -> int:
-        """Count what was refused by the pass or by the checks."""
-        refused = sa.select(sa.func.count()).where(
-            refs.c.dataset_id == self.dataset_id,
-            refs.c.gone_at.is_(None),
-            refs.c.status.in_(("rejected", "failed")),
-        )
-        judged = sa.select(sa.func.count()).where(*self._mine, placements.c.verdict == "rejected")
-        with self.catalog.read() as db:
-            return (db.scalar(refused) or 0) + (db.scalar(judged) or 0)
-
-    @property
-    def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
-        here = placements.c.dataset_id == self.dataset_id
-        return (here, placements.c.policy == self.policy)
 
     def _settle(self, db: sa.Connection, kept: list[tuple[int, str, list[int]]]) -> set[int]:
         placed = [Placed(asset_id, sha256, near) for asset_id, sha256, near in kept]
@@ -193,6 +246,8 @@ class _Build:
         # All that the model says today: what it said of others before is withdrawn.
         voice = f"label model {self.recipe.label.model}"
         say(self.catalog, self.dataset_id, "weak", voice, said, complete=True)
+        # Before the members are read: a label that comes in between is news to the next build.
+        self.state = self._state()
         return {"unchanged": False}
 
     def _ask_functions(self, path: Path) -> WeakLabels:
@@ -210,7 +265,7 @@ class _Build:
     def freeze(self, context: Context) -> Context:
         """Freeze the members; the same members are the same version."""
         if context["unchanged"]:
-            return {"version": self.journal.last_version(), "new": False}
+            return {"version": self.journal.last_version()}
         self.progress.step("freeze")
         members = self._members().drop_columns(["asset_id"])
         if not members.num_rows:
@@ -220,10 +275,11 @@ class _Build:
             )
         version, new = freeze(
             self.catalog, self.store,
-            dataset=self.recipe.name, members=members, recipe=_plain(self.plan.written),
+            dataset=self.recipe.name, members=members, recipe=plain(self.plan.written),
             stats={"members": members.num_rows},
         )  # fmt: skip
-        return {"version": version.number, "new": new}
+        self.new = self.new or new
+        return {"version": version.number}
 
     def export(self, context: Context) -> Context:
         """Lay the version out for readers; only shards that changed are written."""
@@ -247,8 +303,17 @@ class _Build:
         )
         version = self._version(context)
         facts = write_facts(self.workspace, version, self.plan, outcome, self.engine)
-        self.journal.done(self._state(), context["version"], self.seconds)
+        publish(self.workspace, version)
+        self.journal.done(self.state, context["version"], self.seconds)
         return {"facts": facts}
+
+    def tier(self, _: Context) -> Context:
+        """Keep the first samples in the hot store and the others in the cold one, if there is."""
+        threshold = self.workspace.settings.hot_storage_threshold
+        settle_tiers(
+            self.catalog, self.store, self.dataset_id, self.policy, threshold, self.progress
+        )
+        return {}
 
     def _version(self, context: Context) -> Version:
         return find_version(self.catalog, f"{self.recipe.name}@v{context['version']}")
@@ -257,22 +322,7 @@ class _Build:
         return read_members(self.catalog, self.dataset_id, self.policy, in_force(self.dataset_id))
 
     def _state(self) -> list[Any]:
-        """Sum up all that a version is made from, cheaply: equal states give equal versions."""
-        live = (refs.c.dataset_id == self.dataset_id, refs.c.gone_at.is_(None))
-        with self.catalog.read() as db:
-            placed = db.execute(
-                sa.select(sa.func.count(), sa.func.max(placements.c.seq)).where(*self._mine)
-            ).one()
-            seen = db.execute(
-                sa.select(
-                    sa.func.count(), sa.func.max(refs.c.id), sa.func.max(refs.c.changed_at)
-                ).where(*live)
-            ).one()
-            said = db.scalar(
-                sa.select(sa.func.max(labels.c.id)).where(labels.c.dataset_id == self.dataset_id)
-            )
-        recipe = fingerprint(_plain(asdict(self.recipe)), _text_of(self.recipe.label.functions))
-        return [recipe, self.policy, *placed, *seen[:2], str(seen[2]), said]
+        return state(self.catalog, self.dataset_id, self.policy, self.recipe)
 
     def _is_laid_out(self) -> bool:
         number = self.journal.last_version() or 0
@@ -287,12 +337,3 @@ def _refs_of(source: Callable[[], Iterator[Ref]]) -> Iterator[Ref]:
         raise
     except Exception as error:
         raise SourceError(f"a source failed: {type(error).__name__}: {error}") from error
-
-
-def _text_of(path: Path | None) -> str | None:
-    return path.read_text(encoding="utf-8") if path and path.is_file() else None
-
-
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a recipe into what JSON can hold: a date in a YAML file is no JSON."""
-    return json.loads(json.dumps(value, default=str))  # type: ignore[no-any-return]

@@ -4,12 +4,15 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from autods.errors import AutodsError
+from autods.recipes.placecheck import look_at_catalog, look_at_store
+from autods.settings import Settings
+from autods.store import LocalStore, Store, TieredStore, asset_key, sha256_of
 from autods.workspace import Workspace, find
 
 _LOW = 2 * 2**30
@@ -35,7 +38,7 @@ class Finding:
 
 
 def examine(start: Path) -> list[Finding]:
-    """Look at Python, the packages, the workspace, its catalog, its store and the disk."""
+    """Look at Python, the settings, the workspace, and each of its places."""
     return list(_findings(start))
 
 
@@ -48,65 +51,70 @@ def _findings(start: Path) -> Iterator[Finding]:
     if root is None:
         yield Finding("workspace", False, f"none at {start} or above", "run `autods init`")
         return
+    yield Finding("workspace", True, str(root))
     try:
         place = Workspace(root)
     except AutodsError as error:
-        yield Finding("catalog", False, str(error), "see the message")
+        yield Finding("places", False, str(error), "mend what the sentence names")
         return
-    yield Finding("workspace", True, str(root))
-    for what, look in _LOOKS.items():
-        yield _look(what, look, place)
+    yield Finding("settings", True, _said(place.settings))
+    yield from _place("catalog", look_at_catalog(place.catalog))
+    for name, store in _stores(place.store).items():
+        yield from _place(name, look_at_store(store))
+        if isinstance(store, LocalStore):
+            yield _disk(f"{name} disk", store.root)
+    yield _blobs(place)
+    yield _disk("disk", place.root)
     place.close()
 
 
-def _look(what: str, look: Callable[[Workspace], Finding], place: Workspace) -> Finding:
+def _said(settings: Settings) -> str:
+    """Name what is set, and where; defaults are in the documentation."""
+    said = settings.as_json()
+    named = [f"{key} ({it['origin']})" for key, it in said.items() if it["origin"] != "default"]
+    return ", ".join(named) or "all defaults"
+
+
+def _place(name: str, looks: Iterator[tuple[bool, str, str]]) -> Iterator[Finding]:
+    """Look at one thing of a place after the other; what does not answer ends it."""
     try:
-        return look(place)
+        for ok, found, advice in looks:
+            yield Finding(name, ok, found, advice)
     except (AutodsError, OSError) as error:
-        return Finding(what, False, str(error), "mend the place, or name another")
+        yield Finding(name, False, str(error), "mend the place, or name another")
 
 
-def _catalog(place: Workspace) -> Finding:
-    import sqlalchemy as sa
-
-    with place.catalog.begin() as db:
-        well = db.scalar(sa.text("PRAGMA quick_check")) == "ok"
-    advice = "restore the catalog from a backup"
-    return Finding("catalog", well, place.catalog.url, advice)
-
-
-def _store(place: Workspace) -> Finding:
-    key = f"probe/{os.getpid()}"
-    place.store.put(key, b"probe")
-    well = place.store.get(key) == b"probe"
-    place.store.delete(key)
-    return Finding("store", well, place.store.url, "the store gives back other bytes")
+def _stores(store: Store) -> dict[str, Store]:
+    if isinstance(store, TieredStore):
+        return {"store": store.hot, "cold store": store.cold}
+    return {"store": store}
 
 
 def _blobs(place: Workspace) -> Finding:
     """Try a sample of assets: their bytes must be there, and be what their names say."""
     import sqlalchemy as sa
 
-    from autods.catalog.tables import assets
-    from autods.store import asset_key, sha256_of
+    from autods.catalog.tables import blobs, refs
 
-    query = sa.select(assets.c.sha256).order_by(assets.c.sha256).limit(200)
-    with place.catalog.read() as db:
-        names = list(db.scalars(query))
-    bad = [n for n in names if _missing(place, n) or sha256_of(place.store.get(asset_key(n))) != n]
+    seen = sa.exists().where(refs.c.asset_id == blobs.c.id)
+    query = sa.select(blobs.c.sha256).where(seen).order_by(blobs.c.sha256).limit(200)
+    try:
+        with place.catalog.read() as db:
+            names = list(db.scalars(query))
+        bad = [name for name in names if not _is_whole(place.store, name)]
+    except AutodsError as error:
+        return Finding("assets", False, str(error), "mend the place first")
     found = f"{len(names) - len(bad)} of {len(names)} looked at are whole"
-    return Finding("assets", not bad, found, f"bring back {', '.join(bad[:3])}")
+    return Finding("assets", not bad, found, "autods doctor --repair --thorough")
 
 
-def _missing(place: Workspace, sha256: str) -> bool:
-    from autods.store import asset_key
-
-    return not place.store.has(asset_key(sha256))
-
-
-def _disk(place: Workspace) -> Finding:
-    free = shutil.disk_usage(place.root).free
-    return Finding("disk", free > _LOW, f"{free / 2**30:.1f} GiB free", "make room")
+def _is_whole(store: Store, sha256: str) -> bool:
+    key = asset_key(sha256)
+    return store.has(key) and sha256_of(store.get(key)) == sha256
 
 
-_LOOKS = {"catalog": _catalog, "store": _store, "assets": _blobs, "disk": _disk}
+def _disk(what: str, folder: Path) -> Finding:
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return Finding(what, free > _LOW, f"{free / 2**30:.1f} GiB free", "make room")

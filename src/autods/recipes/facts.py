@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
-from autods.catalog.tables import assets, placements, refs
+from autods.catalog.tables import blobs, placements, refs
 from autods.engine import Engine, Lost
 from autods.ingest.listing import Listing
 from autods.label.ledger import count_conflicts
@@ -89,20 +89,23 @@ def _about(version: Version, plan: Plan) -> About:
 
 
 def _counts(catalog: Catalog, dataset_id: int, outcome: Outcome) -> Counts:
-    """Count how every input ended; `Counts` refuses figures that do not add up."""
+    """Count how every input ended; `Counts` refuses figures that do not add up.
+
+    What another build lists and takes in meanwhile is the next version's.
+    """
     live = (refs.c.dataset_id == dataset_id, refs.c.gone_at.is_(None))
     mine = (placements.c.dataset_id == dataset_id, placements.c.policy == outcome.policy)
     p = placements.c
     with catalog.read() as db:
         ended = db.execute(
             sa.select(refs.c.status, refs.c.reason, sa.func.count())
-            .where(*live, refs.c.asset_id.is_(None))
+            .where(*live, refs.c.asset_id.is_(None), refs.c.status.is_not(None))
             .group_by(refs.c.status, refs.c.reason)
         ).all()
         seen, held = db.execute(
-            sa.select(sa.func.count(), sa.func.count(refs.c.asset_id.distinct())).where(
-                *live, refs.c.asset_id.is_not(None)
-            )
+            sa.select(sa.func.count(), sa.func.count(refs.c.asset_id.distinct()))
+            .join(placements, placements.c.asset_id == refs.c.asset_id)
+            .where(*live, *mine)
         ).one()
         placed = db.execute(
             sa.select(p.verdict, p.kind, p.reason, sa.func.count())
@@ -116,7 +119,7 @@ def _counts(catalog: Catalog, dataset_id: int, outcome: Outcome) -> Counts:
         rejected[reason or "unknown"] += count if verdict == "rejected" else 0
     rejected.update({reason: n for status, reason, n in ended if status == "rejected"})
     return Counts(
-        inputs=outcome.listing.inputs,
+        inputs=seen + sum(n for *_, n in ended) + outcome.listing.repeated,
         accepted=sum(n for (verdict, _), n in verdicts.items() if verdict == "kept"),
         exact_duplicates=seen - held + outcome.listing.repeated,
         pixel_duplicates=verdicts["duplicate", "pixels"],
@@ -241,7 +244,7 @@ def _pair_rows(catalog: Catalog, dataset_id: int, policy: str) -> list[dict[str,
     """Choose the duplicates to show: the farthest apart first, for there the doubt is largest."""
     mine = (placements.c.dataset_id == dataset_id, placements.c.policy == policy)
     kept = placements.alias("kept")
-    sides = {"kept": assets.alias("kept_asset"), "dropped": assets.alias("dropped_asset")}
+    sides = {"kept": blobs.alias("kept_asset"), "dropped": blobs.alias("dropped_asset")}
     uri = sa.select(sa.func.min(refs.c.uri)).where(refs.c.dataset_id == dataset_id)
     query = (
         sa.select(

@@ -15,7 +15,7 @@ from autods.assemble.splits import Splits
 from autods.errors import UsageError
 from autods.ingest.policy import HttpPolicy
 from autods.records import Ref
-from autods.settings import Document, Keys, checked, checked_call, did_you_mean
+from autods.settings import Document, Keys, checked, checked_call, did_you_mean, shown_url
 from autods.sources import SOURCES, Source, load_source, name_of
 from autods.sources.files import folder_name
 from autods.sources.storable import printable
@@ -87,9 +87,19 @@ class BuildRecipe:
     export: tuple[ExportKind, ...] = ("webdataset", "parquet", "folder")
     workers: Annotated[int, Gt(0)] | None = None
     item_timeout: Annotated[float, Gt(0)] = 60.0
+    catalog: str | None = None
+    store: str | None = None
+    cold_store: str | None = None
+    hot_storage_threshold: Annotated[int, Ge(0)] | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.name)
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """What the recipe says of where things lie, by the names that `Settings` knows."""
+        names = ("catalog", "store", "cold_store", "hot_storage_threshold")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +127,10 @@ def read_recipe(path: Path) -> Plan:
     _check_limits(recipe, document)
     sources = _sources(recipe, document, base)
     command = f"autods build {shlex.quote(str(path))}"
-    return Plan(recipe=recipe, sources=sources, written=document.data, command=command)
+    # What is kept and shown of a recipe holds no password.
+    shown = {key: shown_url(str(v)) for key, v in document.data.items() if key in recipe.places}
+    written = document.data | shown
+    return Plan(recipe=recipe, sources=sources, written=written, command=command)
 
 
 def folder_plan(folder: Path, name: str | None = None) -> Plan:
@@ -195,7 +208,19 @@ def _anchored(recipe: BuildRecipe, base: Path) -> BuildRecipe:
         label = replace(label, functions=_from(base, label.functions))
     if validate.checks:
         validate = replace(validate, checks=_from(base, validate.checks))
-    return replace(recipe, label=label, validate=validate)
+    return replace(
+        recipe,
+        label=label,
+        validate=validate,
+        catalog=_place_from(base, recipe.catalog),
+        store=_place_from(base, recipe.store),
+        cold_store=_place_from(base, recipe.cold_store),
+    )
+
+
+def _place_from(base: Path, place: str | None) -> str | None:
+    """Resolve a place that is a path; a URL says all by itself."""
+    return place if place is None or "://" in place else str(_from(base, place))
 
 
 def _check_files(recipe: BuildRecipe, document: Document) -> None:

@@ -1,10 +1,15 @@
 """Taking in: every ref without an outcome is read or fetched, inspected, stored, accounted for."""
 
+import contextlib
 import functools
 import hashlib
+import itertools
 import json
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +18,8 @@ from autods.assemble.checks import Checks
 from autods.catalog.tables import refs
 from autods.engine import Engine, Lost
 from autods.errors import BudgetError
-from autods.ingest.pending import PendingRef, count_pending, keep_arrivals, pending_refs
+from autods.ingest.claims import Claims, PendingRef
+from autods.ingest.pending import count_pending, keep_arrivals
 from autods.ingest.policy import HttpPolicy
 from autods.ingest.work import Input, discard, input_of, take_in, writable
 from autods.recipes.passing import FINGERPRINT, inspect
@@ -21,6 +27,9 @@ from autods.run import Progress, batched, drain
 from autods.store import asset_key
 from autods.validate import Limits
 from autods.workspace import Workspace
+
+POLL = 0.25
+"""Seconds between two looks at whether other runs are done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +56,30 @@ class Intake:
 
 
 def take(intake: Intake, engine: Callable[[], Engine], progress: Progress) -> int:
-    """Run the one loop over what is pending; returns how many inputs were done.
+    """Run the one loop over what is pending; returns how many inputs were done here.
 
-    Raises PlaceError if the store cannot be written, BudgetError once too many were refused.
+    Other runs may be at it, too, on other machines: they share what is pending, and this returns
+    when nothing is. Raises PlaceError if the store cannot be written, BudgetError once too many
+    were refused.
     """
     total = intake.pending()
     if not total:
         return 0
     writable(intake.workspace.store)
     progress.step("ingest", total)
+    done = 0
+    catalog, page = intake.workspace.catalog, max(64, min(4096, total // 32))
+    with Claims(catalog, intake.dataset_id, intake.fingerprint, page) as claims:
+        while True:
+            done += _drain(intake, claims, total, engine(), progress)
+            if not claims.others_at_work() and not claims.left():
+                return done
+            time.sleep(POLL)
+            claims.rewind()
+
+
+def _drain(intake: Intake, claims: Claims, total: int, engine: Engine, progress: Progress) -> int:
+    """Take in all that can be claimed now."""
     limits = Limits(max_bytes=intake.checks.max_bytes, max_pixels=intake.checks.max_pixels)
     work = functools.partial(
         take_in,
@@ -66,9 +90,8 @@ def take(intake: Intake, engine: Callable[[], Engine], progress: Progress) -> in
     )
     catalog = intake.workspace.catalog
     commit = functools.partial(keep_arrivals, catalog, fingerprint=intake.fingerprint)
-    committed = drain(
-        _batches(intake, total), work, commit, engine=engine(), catalog=catalog, progress=progress
-    )
+    batches = _batches(intake, claims, total)
+    committed = drain(batches, work, commit, engine=engine, catalog=catalog, progress=progress)
     done, refused = 0, _refused_before(intake)
     for inputs, arrivals in committed:
         discard(inputs)
@@ -102,48 +125,48 @@ def _refused_before(intake: Intake) -> int:
         return db.scalar(query) or 0
 
 
-def _batches(intake: Intake, total: int) -> Iterator[list[Input]]:
+def _batches(intake: Intake, claims: Claims, total: int) -> Iterator[list[Input]]:
     """Files first, then downloads; small jobs in small batches, so that all workers share."""
     size = max(1, min(128, total // 16))
-    yield from batched(_files(intake), size)
-    yield from batched(_downloads(intake), size)
+    yield from batched((_input(intake, ref) for ref in claims.take(remote=False)), size)
+    yield from batched(_downloads(intake, claims), size)
 
 
-def _pending(intake: Intake) -> Iterator[PendingRef]:
-    return pending_refs(intake.workspace.catalog, intake.dataset_id, intake.fingerprint)
+def _input(intake: Intake, ref: PendingRef) -> Input:
+    """Known bytes are looked at again where they lie; others are read at their source."""
+    if not ref.sha256:
+        return input_of(ref.id, ref.location)
+    held = intake.workspace.store.local_path(asset_key(ref.sha256))
+    if held is None:
+        return Input(ref.id, None, held=ref.sha256)
+    return Input(ref.id, str(held)) if held.exists() else input_of(ref.id, ref.location)
 
 
-def _files(intake: Intake) -> Iterator[Input]:
-    store = intake.workspace.store
-    for ref in _pending(intake):
-        held = store.local_path(asset_key(ref.sha256)) if ref.sha256 else None
-        if held and held.exists():  # Known bytes are looked at again where they lie.
-            yield Input(ref.id, str(held))
-        elif not _is_http(ref):
-            yield input_of(ref.id, ref.location)
-
-
-def _downloads(intake: Intake) -> Iterator[Input]:
+def _downloads(intake: Intake, claims: Claims) -> Iterator[Input]:
     """Fetch what is remote; a download is spooled to a file that a worker then reads."""
-    first = next((ref for ref in _pending(intake) if _is_http(ref)), None)
+    wanted = claims.take(remote=True)
+    first = next(wanted, None)
     if first is None:
         return
     from autods.ingest.http import Request, fetch
 
-    spool = intake.workspace.folder("spool", str(intake.dataset_id))
-    for leftover in spool.iterdir():
-        leftover.unlink()
-    policy = replace(intake.http, max_bytes=min(intake.http.max_bytes, intake.checks.max_bytes))
-    requests = (
-        Request(index=ref.id, url=ref.location) for ref in _pending(intake) if _is_http(ref)
-    )
-    for got in fetch(requests, policy, spool):
-        path = None if got.path is None else str(got.path)
-        yield Input(got.index, path, spooled=True, refusal=got.refusal)
+    with _spool(intake, claims) as spool:
+        policy = replace(intake.http, max_bytes=min(intake.http.max_bytes, intake.checks.max_bytes))
+        remote = itertools.chain([first], wanted)
+        requests = (Request(index=ref.id, url=ref.location) for ref in remote)
+        for got in fetch(requests, policy, spool):
+            path = None if got.path is None else str(got.path)
+            yield Input(got.index, path, spooled=True, refusal=got.refusal)
 
 
-def _is_http(ref: PendingRef) -> bool:
-    return ref.sha256 is None and ref.location.startswith(("http://", "https://"))
+@contextlib.contextmanager
+def _spool(intake: Intake, claims: Claims) -> Iterator[Path]:
+    """Give this run a folder for downloads, and remove those that killed runs left."""
+    spools = intake.workspace.folder("spool", str(intake.dataset_id))
+    for left in spools.iterdir():
+        if left.name != claims.name and not intake.workspace.catalog.is_held(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    yield intake.workspace.folder("spool", str(intake.dataset_id), claims.name)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -1,15 +1,15 @@
 """Laying a frozen version out for its readers: shards, a table, a folder of images."""
 
 import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autods.errors import PlaceError
 from autods.export import Sample, write_folder, write_parquet, write_version_shards
 from autods.recipes.file import BuildRecipe
-from autods.store import Store, asset_key, sha256_of
+from autods.recipes.publish import is_published
+from autods.store import Store, asset_key, read_asset, read_assets
 from autods.versions import Version, read_members
 from autods.workspace import Workspace
 
@@ -24,7 +24,8 @@ def is_laid_out(workspace: Workspace, recipe: BuildRecipe, number: int) -> bool:
     """Tell whether all that a recipe asks of a version lies there; `version.txt` comes last."""
     folder = workspace.dataset_folder(recipe.name, number)
     wanted = ["version.txt", *(_PLACES[kind] for kind in recipe.export)]
-    return all((folder / name).exists() for name in wanted)
+    here = all((folder / name).exists() for name in wanted)
+    return here or is_published(workspace.store, recipe.name, number)
 
 
 def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None:
@@ -38,7 +39,7 @@ def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None
     folder.mkdir(parents=True, exist_ok=True)
     missing = {kind for kind in recipe.export if not (folder / _PLACES[kind]).exists()}
     members = list(samples(read_members(store, version))) if missing else []
-    read = partial(_read, store)
+    read = Assets(store)
     if "webdataset" in missing:
         write_version_shards(
             members, out=folder / "shards", read=read,
@@ -53,15 +54,19 @@ def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None
         )  # fmt: skip
 
 
-def _read(store: Store, sha256: str) -> bytes:
-    """Read an asset, and see that its bytes are what their name says.
+@dataclass(frozen=True)
+class Assets:
+    """Reads assets, each checked against its name: what is damaged is not handed on."""
 
-    Raises PlaceError if they are not: what is damaged is not handed on.
-    """
-    data = store.get(asset_key(sha256))
-    if sha256_of(data) != sha256:
-        raise PlaceError(f"asset {sha256} is damaged in {store.url}: bring its bytes back")
-    return data
+    store: Store
+
+    def __call__(self, sha256: str) -> bytes:
+        """Read one; raises PlaceError if it is missing or damaged."""
+        return read_asset(self.store, sha256)
+
+    def many(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Read them in order, some ahead where they lie far away."""
+        return read_assets(self.store, names)
 
 
 def samples(members: "pa.Table") -> Iterator[Sample]:
@@ -81,7 +86,7 @@ def export_to(
     """Write one export of a version somewhere else; returns how many samples it holds."""
     store = workspace.store
     members = list(samples(read_members(store, version)))
-    read = partial(_read, store)
+    read = Assets(store)
     if kind == "webdataset":
         write_version_shards(members, out=out, read=read, max_count=max_count)
     elif kind == "parquet":

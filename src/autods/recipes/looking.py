@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autods.catalog.tables import assets, datasets, features, labels, placements, refs, runs, splits
+from autods.catalog.tables import blobs, datasets, ledger, measures, placements, refs, runs, splits
 from autods.errors import UsageError
-from autods.versions import Version, diff, find_version, list_versions, read_members
+from autods.versions import Version, diff, find_version, holds, list_versions, read_members
 from autods.workspace import Workspace
 
 Found = dict[str, Any]
@@ -77,7 +77,7 @@ def asset(place: Workspace, name: str) -> Found:
     Raises UsageError if no asset, or more than one, begins so.
     """
     with place.catalog.read() as db:
-        query = sa.select(assets).where(assets.c.sha256.startswith(name)).limit(2)
+        query = sa.select(blobs).where(blobs.c.sha256.startswith(name)).limit(2)
         rows = db.execute(query).all()
         if len(rows) != 1:
             raise UsageError(f"{'no asset begins' if not rows else 'several assets begin'}"
@@ -86,13 +86,13 @@ def asset(place: Workspace, name: str) -> Found:
         mine = {
             "sightings": _rows(db, refs, row.id, ("source", "uri", "license", "label", "caption",
                                                   "first_seen", "gone_at")),
-            "labels": _rows(db, labels, row.id, ("kind", "said_by", "label", "probability",
+            "labels": _rows(db, ledger, row.id, ("kind", "said_by", "label", "probability",
                                                  "said_at")),
             "verdicts": _rows(db, placements, row.id, ("verdict", "reason", "detail", "kind",
                                                        "distance", "score", "decided_at")),
             "splits": _rows(db, splits, row.id, ("split", "group_sha256", "placed_at")),
-            "features": _rows(db, features, row.id, tuple(
-                c.name for c in features.columns if c.name != "asset_id")),
+            "features": _rows(db, measures, row.id, tuple(
+                c.name for c in measures.columns if c.name != "asset_id")),
         }  # fmt: skip
     mine["features"] = [_readable(found) for found in mine["features"]]
     return {
@@ -100,7 +100,9 @@ def asset(place: Workspace, name: str) -> Found:
         "size": row.size,
         "created_at": row.created_at,
         **mine,
-        "versions": [v.name for v in list_versions(place.catalog) if _holds(place, v, row.sha256)],
+        "versions": [
+            v.name for v in list_versions(place.catalog) if holds(place.store, v, row.sha256)
+        ],
     }
 
 
@@ -124,21 +126,22 @@ def refused(place: Workspace, dataset: str | None) -> list[Found]:
         .order_by(refs.c.id)
     )  # fmt: skip
     checked = (
-        sa.select(datasets.c.name.label("dataset"), refs.c.uri, refs.c.source,
+        sa.select(refs.c.id, datasets.c.name.label("dataset"), refs.c.uri, refs.c.source,
                   placements.c.verdict.label("status"), placements.c.reason, placements.c.detail)
         .join(placements, sa.and_(placements.c.asset_id == refs.c.asset_id,
                                   placements.c.dataset_id == refs.c.dataset_id))
         .join(datasets, datasets.c.id == refs.c.dataset_id)
         .where(refs.c.gone_at.is_(None), placements.c.verdict.in_(("rejected", "withheld")))
-        .order_by(refs.c.id)
-        .distinct()
+        .distinct()  # Each policy has its verdict.
     )  # fmt: skip
     if dataset is not None:
         dataset_id = place.catalog.find_dataset(dataset.partition("@")[0])
         query = query.where(refs.c.dataset_id == dataset_id)
         checked = checked.where(refs.c.dataset_id == dataset_id)
+    said = checked.subquery()
+    judged = sa.select(*(c for c in said.c if c.name != "id")).order_by(said.c.id)
     with place.catalog.read() as db:
-        return [dict(row) for part in (query, checked) for row in db.execute(part).mappings()]
+        return [dict(row) for part in (query, judged) for row in db.execute(part).mappings()]
 
 
 def refused_lines(rows: list[Found]) -> Iterator[str]:
@@ -220,14 +223,3 @@ def _rows(db: sa.Connection, table: sa.Table, asset_id: int, names: tuple[str, .
 
 def _readable(found: Found) -> Found:
     return {**found, "phash": f"{found['phash'] & (1 << 64) - 1:016x}"}
-
-
-def _holds(place: Workspace, found: Version, sha256: str) -> bool:
-    """Look an asset up in a manifest; it is sorted, so parquet's statistics skip most of it."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = place.store.local_path(found.manifest)
-    source = path or pa.BufferReader(place.store.get(found.manifest))
-    wanted = [("sha256", "=", sha256)]
-    return bool(pq.read_table(source, columns=["sha256"], filters=wanted).num_rows)

@@ -7,7 +7,7 @@ from functools import cache
 from autods import features, validate
 from autods.features import Features, measure
 from autods.records import Refusal
-from autods.store import Store, asset_key
+from autods.store import Store, read_asset, read_assets
 from autods.validate import Limits, Picture
 
 FINGERPRINT = f"{validate.FINGERPRINT}+{features.FINGERPRINT}"
@@ -49,12 +49,12 @@ def inspect(data: bytes, *, limits: Limits) -> Found | Refusal:
 def thumbnails(assets: Sequence[str], *, store: Store, side: int = 160) -> list[bytes]:
     """Make small JPEGs of stored assets to look at, empty bytes where one cannot be shown."""
     _silence_once()
-    return [_thumbnail(store.get(asset_key(sha256)), side) for sha256 in assets]
+    return [_thumbnail(data, side) for data in read_assets(store, assets)]
 
 
 def same_bytes_pixels(store: Store, a: str, b: str) -> bool:
     """Compare two stored assets pixel by pixel, at full size."""
-    return validate.same_pixels(store.get(asset_key(a)), store.get(asset_key(b)))
+    return validate.same_pixels(read_asset(store, a), read_asset(store, b))
 
 
 def _found(picture: Picture, seen: Features) -> Found:

@@ -9,9 +9,10 @@ from typing import Any
 
 from autods.errors import SourceError
 from autods.records import Ref
+from autods.settings import shown_url
 from autods.sources.files import file_location
 from autods.sources.rows import FAULT, LINE, Row, read_rows
-from autods.sources.storable import printable, shown_url, storable
+from autods.sources.storable import printable, storable
 
 # Nothing that stands for a control character or an undecodable byte is part of a URL.
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?!.*\\x[0-9a-f]{2})[^\0-\x1f\x7f]+", re.IGNORECASE)

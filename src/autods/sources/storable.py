@@ -17,30 +17,6 @@ def printable(text: str) -> str:
     return _UNSTORABLE.sub(_escape, text) if _UNSTORABLE.search(text) else text
 
 
-_SECRET = re.compile("token|sig|secret|pass|pwd|key|credential|auth", re.IGNORECASE)
-
-
-def shown_url(url: str) -> str:
-    """Give a URL as it may be kept and shown: without passwords and what signs a request.
-
-    The masked form is also what names the input, so that a list signed anew fetches nothing anew.
-
-    >>> shown_url("https://u:p@host/a.jpg?w=5&X-Amz-Signature=abc")
-    'https://***@host/a.jpg?w=5&X-Amz-Signature=***'
-    """
-    head, mark, query = url.partition("?")
-    scheme, separator, rest = head.partition("://")
-    host, slash, path = rest.partition("/")
-    if "@" in host:
-        head = f"{scheme}{separator}***@{host.rpartition('@')[2]}{slash}{path}"
-    return head + mark + "&".join(map(_masked, query.split("&")))
-
-
-def _masked(parameter: str) -> str:
-    name, equals, _ = parameter.partition("=")
-    return f"{name}=***" if equals and _SECRET.search(name) else parameter
-
-
 def storable(value: Any) -> Any:
     r"""Make a value what JSON holds on any database: NaN becomes null, what has no JSON text.
 

@@ -1,0 +1,80 @@
+"""Bringing back what a store has lost: its inputs are asked of their sources again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from autods.catalog import Catalog
+from autods.catalog.tables import blobs, refs
+from autods.run import batched
+from autods.store import Store, asset_key, sha256_in
+from autods.workspace import Workspace
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """How many assets were looked at, and how many are not there, or not what their name says."""
+
+    assets: int
+    missing: int
+    damaged: int
+
+
+def repair(workspace: Workspace, *, thorough: bool = False) -> Repaired:
+    """Find the assets whose bytes are gone, and let the next build ask their sources again.
+
+    One listing of the store is held against the catalog. With `thorough` every blob is read and
+    checked against its SHA-256, too, and one that is damaged is removed. The assets themselves,
+    their labels, splits and verdicts stay: the same bytes will be the same assets.
+    """
+    catalog, store = workspace.catalog, workspace.store
+    assets = missing = damaged = 0
+    for batch in batched(_lost(catalog, store, thorough), BATCH):
+        gone = [name for name, state in batch if state == "missing"]
+        bad = [name for name, state in batch if state == "damaged"]
+        store.delete_many(map(asset_key, bad))
+        _ask_again(catalog, gone + bad)
+        assets += len(batch)
+        missing += len(gone)
+        damaged += len(bad)
+    return Repaired(assets, missing, damaged)
+
+
+def _lost(catalog: Catalog, store: Store, thorough: bool) -> Iterator[tuple[str, str]]:
+    """Yield each asset with `there`, `missing` or `damaged`: two sorted lists, merged."""
+    held = (key.rpartition("/")[2] for key in store.keys("raw/"))
+    there = next(held, None)
+    for name in _names(catalog):
+        while there is not None and there < name:
+            there = next(held, None)
+        if there != name:
+            yield name, "missing"
+        elif thorough and sha256_in(store, asset_key(name)) != name:
+            yield name, "damaged"
+        else:
+            yield name, "there"
+
+
+def _names(catalog: Catalog) -> Iterator[str]:
+    last = ""
+    query = sa.select(blobs.c.sha256).order_by(blobs.c.sha256).limit(10_000)
+    while True:
+        with catalog.read() as db:
+            page = list(db.scalars(query.where(blobs.c.sha256 > last)))
+        if not page:
+            return
+        yield from page
+        last = page[-1]
+
+
+def _ask_again(catalog: Catalog, names: list[str]) -> None:
+    """Take the outcome of these assets' sightings back, so that they are pending."""
+    if not names:
+        return
+    lost = sa.select(blobs.c.id).where(blobs.c.sha256.in_(names))
+    undone = {"fingerprint": None, "status": None, "asset_id": None}
+    with catalog.begin() as db:
+        db.execute(sa.update(refs).where(refs.c.asset_id.in_(lost)).values(undone))

@@ -1,0 +1,217 @@
+"""What recipes do with places: tiers, publishing, repair, ingest alone, and where it all is."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from PIL import Image
+
+from autods.catalog.tables import blobs
+from autods.recipes import tiers
+from autods.run import Silent
+from autods.store import LocalStore, TieredStore, asset_key
+from autods.workspace import Workspace
+from autods.workspace import open as open_workspace
+from services.fixtures import S3Place
+
+Build = Callable[..., dict[str, Any]]
+Autods = Callable[..., "subprocess.CompletedProcess[str]"]
+Tree = Callable[..., dict[str, str]]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """Twelve pictures that all differ, and a recipe."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(12):
+        noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+        image = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+        image.save(folder / f"{seed:03}.jpg")
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: noise\nsources: [{folder: pictures}]\ndedup: {near: off}\n")
+    return path
+
+
+def tiers_of(root: Path) -> dict[str, str]:
+    place = open_workspace(root)
+    with place.catalog.read() as db:
+        rows = db.execute(sa.select(blobs.c.sha256, blobs.c.tier, blobs.c.leaving)).all()
+    place.close()
+    assert {row.leaving for row in rows} == {None}
+    return {row.sha256: row.tier for row in rows}
+
+
+def where(root: Path, cold: Path) -> dict[str, str]:
+    """Where the bytes really are."""
+    hot_keys = set(LocalStore(root / ".autods" / "store").keys("raw/"))
+    cold_keys = set(LocalStore(cold).keys("raw/"))
+    assert not hot_keys & cold_keys
+    names = dict.fromkeys(hot_keys, "hot") | dict.fromkeys(cold_keys, "cold")
+    return {key.rpartition("/")[2]: tier for key, tier in names.items() if "probe" not in key}
+
+
+def test_the_first_stay_hot_and_the_others_go_cold_and_back(
+    recipe: Path, build: Build, tree: Tree, tmp_path: Path
+) -> None:
+    written = recipe.read_text()
+    plain = build(recipe, "-w", tmp_path / "plain")
+    recipe.write_text(written + "cold_store: cold\nhot_storage_threshold: 5\n")
+    tiered = build(recipe, "-w", tmp_path)
+    assert tiered["digest"] == plain["digest"]
+    found = where(tmp_path, tmp_path / "cold")
+    assert sorted(found.values()) == ["cold"] * 7 + ["hot"] * 5
+    assert tiers_of(tmp_path) == found
+    order = [path.read_bytes() for path in sorted((tmp_path / "pictures").iterdir())]
+    store = LocalStore(tmp_path / ".autods" / "store")
+    hot = {store.get(asset_key(name)) for name, tier in found.items() if tier == "hot"}
+    assert hot == set(order[:5])
+    recipe.write_text(written + "cold_store: cold\nhot_storage_threshold: 9\n")
+    again = build(recipe, "-w", tmp_path)
+    assert again["digest"] == plain["digest"]
+    found = where(tmp_path, tmp_path / "cold")
+    assert sorted(found.values()) == ["cold"] * 3 + ["hot"] * 9
+    assert tiers_of(tmp_path) == found
+
+
+@pytest.fixture
+def tiered(recipe: Path, build: Build, tmp_path: Path) -> Iterator[Workspace]:
+    recipe.write_text(recipe.read_text() + "cold_store: cold\nhot_storage_threshold: 100\n")
+    build(recipe, "-w", tmp_path)
+    place = open_workspace(tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.mark.parametrize("stage", ["move", "note", "forget"])
+def test_a_move_that_was_cut_short_goes_on(
+    tiered: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Stops at each point where a kill could come, then runs again."""
+    store = tiered.store
+    assert isinstance(store, TieredStore)
+    with tiered.catalog.read() as db:
+        policy = db.scalar(sa.text("SELECT policy FROM placements"))
+
+    def settle() -> int:
+        return tiers.settle_tiers(tiered.catalog, store, 1, str(policy), 2, Silent())
+
+    class CutError(Exception):
+        pass
+
+    def cut(*_: object, **__: object) -> None:
+        raise CutError
+
+    with monkeypatch.context() as patched:
+        if stage == "move":
+            calls, put = iter(range(3)), store.cold.put
+            patched.setattr(
+                store.cold, "put", lambda k, d: cut() if next(calls, None) is None else put(k, d)
+            )
+        elif stage == "note":
+            patched.setattr(tiered.catalog, "begin", cut)
+        else:
+            patched.setattr(store, "forget", cut)
+        with pytest.raises(CutError):
+            settle()
+    settle()
+    found = where(tmp_path, tmp_path / "cold")
+    assert sorted(found.values()) == ["cold"] * 10 + ["hot"] * 2
+    assert tiers_of(tmp_path) == found
+
+
+@pytest.mark.parametrize("loss", ["removed", "damaged"])
+def test_what_the_store_lost_is_brought_back_from_its_source(
+    recipe: Path, build: Build, autods: Autods, tree: Tree, tmp_path: Path, loss: str
+) -> None:
+    first = build(recipe, "-w", tmp_path)
+    before = tree(tmp_path, ".autods/store/raw/??/*")
+    victims = sorted(before)[::5]
+    for name in victims:
+        (tmp_path / name).unlink()
+        if loss == "damaged":
+            (tmp_path / name).write_bytes(b"rotten")
+    sick = autods("doctor", "-w", tmp_path)
+    assert (sick.returncode, "--repair" in sick.stdout) == (4, True)
+    extra = ["--thorough"] if loss == "damaged" else []
+    repaired = autods("doctor", "--repair", *extra, "-w", tmp_path)
+    assert f"{len(victims)} {'missing' if loss == 'removed' else 'damaged'}" in repaired.stdout
+    again = build(recipe, "-w", tmp_path)
+    assert (again["digest"], again["new"]) == (first["digest"], False)
+    assert tree(tmp_path, ".autods/store/raw/??/*") == before
+    assert autods("doctor", "-w", tmp_path).returncode == 0
+
+
+def test_ingest_alone_makes_no_version_and_build_takes_it_from_there(
+    recipe: Path, build: Build, autods: Autods, tmp_path: Path
+) -> None:
+    done = autods("ingest", recipe, "-w", tmp_path, "--json")
+    assert json.loads(done.stdout) == {"dataset": "noise", "taken_in": 12}
+    again = autods("ingest", recipe, "-w", tmp_path, "--no-list")
+    assert "0 inputs of noise were taken in here" in again.stdout
+    assert not (tmp_path / "datasets").exists()
+    (tmp_path / "pictures" / "000.jpg").rename(tmp_path / "pictures" / "new.jpg")
+    assert (
+        json.loads(autods("ingest", recipe, "-w", tmp_path, "--no-list", "--json").stdout)[
+            "taken_in"
+        ]
+        == 0
+    )
+    assert build(recipe, "-w", tmp_path)["facts"]["counts"]["inputs"] == 12
+
+
+def test_a_workspace_remembers_where_its_places_are_but_no_password(
+    autods: Autods, postgres_url: str, s3_place: S3Place, tmp_path: Path
+) -> None:
+    keys = os.environ | s3_place.environment()
+    url = sa.make_url(postgres_url)
+    password = quote(str(url.password), safe="")
+    told = autods("init", tmp_path, "--catalog", postgres_url, env=keys)
+    assert (told.returncode, "leave the password out" in told.stderr) == (2, True)
+    open_url = url._replace(password=None).render_as_string()
+    keys_and_password = keys | {"POSTGRES_PASSWORD": str(url.password)}
+    said = autods(
+        "init", tmp_path, "--catalog", open_url, "--store", s3_place.url, env=keys_and_password
+    )
+    assert said.returncode == 0, said.stderr
+    note = (tmp_path / ".autods" / "places.json").read_text()
+    assert "postgresql" in note
+    assert password not in note + said.stdout
+    told = autods("log", "-w", tmp_path, env=keys_and_password)
+    assert told.returncode == 0, told.stderr
+    assert not (tmp_path / ".autods" / "catalog.db").exists()
+    silent = autods("log", "-w", tmp_path, env=keys)
+    assert silent.returncode == 4
+    assert password not in silent.stderr
+
+
+def test_a_recipe_holds_no_password(recipe: Path, autods: Autods, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text() + "catalog: postgresql://me:hush@127.0.0.1/x\n")
+    refused = autods("build", recipe, "-w", tmp_path)
+    assert refused.returncode == 2
+    assert "hush" not in refused.stderr + refused.stdout
+
+
+def test_the_doctor_says_what_is_wrong_with_each_place(
+    autods: Autods, s3_place: S3Place, tmp_path: Path
+) -> None:
+    autods("init", tmp_path)
+    for wrong, word in (
+        ({"AUTODS_STORE": "s3://no-such-bucket-here/x"}, "no-such-bucket-here"),
+        ({"AUTODS_STORE": s3_place.url, "AWS_SECRET_ACCESS_KEY": "hush"}, "AWS_SECRET_ACCESS_KEY"),
+        ({"AUTODS_CATALOG": "postgresql://me@127.0.0.1:1/x"}, "does not answer"),
+    ):
+        done = autods("doctor", "-w", tmp_path, env=os.environ | s3_place.environment() | wrong)
+        assert done.returncode == 4, done.stdout
+        assert word in done.stdout
+        assert "hush" not in done.stdout
+        assert "Traceback" not in done.stderr

@@ -1,6 +1,6 @@
 """The jobs of `places.py` as autods does them, one job a process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -110,20 +110,21 @@ def store(url: str, count: int, access: dict[str, Any] | None = None) -> Verbs:
     place = open_store(url, S3Access(**access) if access else None)
     blobs, names = objects(count), keys(count)
     twins = keys(count, "twins")
-    yield "put", lambda: _count(place.put_many(blobs), count)
+    yield "put", partial(_done, place.put_many, blobs)
     yield "list", lambda: sum(1 for _ in place.keys("raw/"))
     yield "read", lambda: sum(map(len, place.get_many(names)))
     pairs = list(zip(names, twins, strict=True))
     yield "copy", lambda: _all(in_order(lambda pair: place.copy(*pair), pairs))
-    yield "delete", lambda: _count(place.delete_many([*names, *twins]), 2 * count)
+    yield "delete", partial(_done, place.delete_many, [*names, *twins])
 
 
 def _all(done: Iterator[None]) -> int:
     return sum(1 for _ in done)
 
 
-def _count(_: None, count: int) -> int:
-    return count
+def _done(work: Callable[[list[Any]], None], items: list[Any]) -> int:
+    work(items)
+    return len(items)
 
 
 JOBS = (load, insert_new, listing, fill, pending, read, store)

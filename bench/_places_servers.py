@@ -5,16 +5,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from autods.catalog import Catalog
-from services import postgres as postgres_server
-from services.postgres import Postgres
-from services.processes import scratch
-from services.swift import S3Server
+
+postgres: Any = import_module("services.postgres")
+processes: Any = import_module("services.processes")
+s3: Any = import_module("services.swift")
 
 _ROOM = 4 << 30
 _HASTY = ("fsync=", "full_page_writes=")
@@ -23,8 +24,9 @@ _HASTY = ("fsync=", "full_page_writes=")
 class Databases:
     """Where catalogs can be made: files beside each other, or databases of one server."""
 
-    def __init__(self, name: str, folder: Path, server: Postgres | None = None) -> None:
+    def __init__(self, name: str, folder: Path, server: Any = None) -> None:
         self.name = name
+        self.kind = "sqlite" if server is None else "postgres"
         self._folder = folder
         self._server = server
 
@@ -56,13 +58,12 @@ def _made(url: str) -> str:
 @contextmanager
 def databases(folder: Path) -> Iterator[list[Databases]]:
     """Start PostgreSQL on the disk of `folder`; what it commits waits for the disk."""
-    kept = tuple(option for option in postgres_server._OPTIONS if not option.startswith(_HASTY))
-    postgres_server._OPTIONS = kept
+    postgres._OPTIONS = [one for one in postgres._OPTIONS if not one.startswith(_HASTY)]
     here = folder / "postgres"
     here.mkdir()
     for path in (folder, here):
         path.chmod(0o711)  # Under root the server is `nobody`, who has to pass.
-    with Postgres(here) as server:
+    with postgres.Postgres(here) as server:
         yield [Databases("SQLite", folder), Databases("PostgreSQL 18", folder, server)]
 
 
@@ -76,14 +77,14 @@ def local(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def swift() -> Iterator[S3Server]:
+def swift() -> Iterator[Any]:
     """Start Swift, in memory if there is room."""
-    with scratch("bench-s3", _ROOM) as folder, S3Server(folder) as server:
+    with processes.scratch("bench-s3", _ROOM) as folder, s3.S3Server(folder) as server:
         yield server
 
 
 @contextmanager
-def bucket(server: S3Server) -> Iterator[dict[str, Any]]:
+def bucket(server: Any) -> Iterator[dict[str, Any]]:
     """Give an empty bucket and who may enter it."""
     with server.bucket() as name:
         access = {

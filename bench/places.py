@@ -1,7 +1,7 @@
 """Times the places, both databases and both stores, beside what one would write without autods.
 
     python bench/places.py [rows pending reads objects] [--rows 50000] [--objects 500]
-                           [--repeats 3] [--peers FOLDER] [--bucket NAME]
+                           [--repeats 3] [--on sqlite postgres] [--peers FOLDER] [--bucket NAME]
 
 `rows` loads refs; `pending` and `reads` ask twice as many; `objects` puts, lists, reads, copies and
 removes 50 KB each. The contenders take turns, repeat after repeat, each in a process of its own
@@ -30,6 +30,7 @@ from _places_servers import Databases, bucket, databases, local, swift
 
 HERE = Path(__file__).parent
 WORKS = ("rows", "pending", "reads", "objects")
+DATABASES = ("sqlite", "postgres")
 
 Figures = dict[str, dict[str, float]]
 Place = Callable[[], AbstractContextManager[dict[str, Any]]]
@@ -63,13 +64,15 @@ class Bench:
 
     def compete(self, title: str, place: Place, contenders: list[Contender]) -> None:
         there = [one for one in contenders if one.ours or self.peers]
+        load = os.getloadavg()[0]
         for turn in range(self.repeats):
             # The order turns round: the disk remembers the one before.
             for one in there if turn % 2 == 0 else reversed(there):
                 with place() as told:
                     one.runs.append(self.run(one, told))
         check(there)
-        print_table(f"{title}, medians of {self.repeats}", there)
+        busy = f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after"
+        print_table(f"{title}, medians of {self.repeats}; {busy}", there)
 
     def run(self, one: Contender, told: dict[str, Any]) -> Figures:
         script = HERE / ("_places_ours.py" if one.ours else "_places_theirs.py")
@@ -128,14 +131,18 @@ def _median(one: Contender, verb: str, what: str) -> float:
 
 
 def rows(bench: Bench, place: Databases, count: int) -> None:
-    contenders = [
+    ways = [
         autods("Catalog.load", "load", count=count),
         autods("Catalog.insert_new", "insert_new", count=count),
         autods("list_refs", "listing", count=count),
         peer("pandas.to_sql", "to_sql", count=count),
-        peer("pandas.to_sql, method='multi'", "to_sql", count=count, method="multi"),
     ]
-    bench.compete(f"{count:,} rows into refs, {place.name}", partial(_empty, place), contenders)
+    bench.compete(f"{count:,} rows into refs, {place.name}", partial(_empty, place), ways)
+    # It is slow enough for fewer rows to show it.
+    few = count // 10
+    multi = peer("pandas.to_sql, method='multi'", "to_sql", count=few, method="multi")
+    ways = [autods("Catalog.load", "load", count=few), multi]
+    bench.compete(f"{few:,} rows into refs, {place.name}", partial(_empty, place), ways)
 
 
 @contextmanager
@@ -212,6 +219,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--peers", type=Path, default=home / "autods-bench" / "places")
+    parser.add_argument("--on", nargs="+", choices=DATABASES, default=DATABASES)
     parser.add_argument("--bucket", help="of another S3 server than Swift")
     given = parser.parse_args()
     works = given.works or list(WORKS)
@@ -229,7 +237,7 @@ def measure(given: argparse.Namespace, works: list[str]) -> None:
         folder = Path(name)
         if set(works) - {"objects"}:
             with databases(folder) as places:
-                for place in places:
+                for place in (one for one in places if one.kind in given.on):
                     if "rows" in works:
                         rows(bench, place, given.rows)
                     if set(works) & {"pending", "reads"}:

@@ -1,7 +1,7 @@
 """Members are what is kept and still listed, one row each, with the first sighting's words."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +18,8 @@ from autods.label.ledger import in_force, say
 class Kept:
     """A catalog in which samples are placed by hand; letters name their bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self.catalog = Catalog(str(path))
+    def __init__(self, url: str) -> None:
+        self.catalog = Catalog(url)
         self.dataset_id = self.catalog.dataset_id("cats")
 
     def add(self, letter: str, **placement: Any) -> int:
@@ -54,8 +54,10 @@ class Kept:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Kept:
-    return Kept(tmp_path / "catalog.db")
+def kept(catalog_url: str) -> Iterator[Kept]:
+    kept = Kept(catalog_url)
+    yield kept
+    kept.catalog.close()
 
 
 def test_a_member_is_one_row_in_the_order_of_its_name(kept: Kept) -> None:

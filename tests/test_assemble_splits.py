@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ def sha(name: object) -> str:
 class Dealer:
     """A catalog that holds some assets, and deals them out in one dataset."""
 
-    def __init__(self, path: Path, count: int = 100, shares: Splits | None = None) -> None:
-        self.catalog, self.shares = Catalog(str(path)), shares or Splits()
+    def __init__(self, url: str, count: int = 100, shares: Splits | None = None) -> None:
+        self.catalog, self.shares = Catalog(url), shares or Splits()
         self.dataset_id = self.catalog.dataset_id("cats")
         at = now()
         with self.catalog.begin() as db:
@@ -55,8 +55,10 @@ class Dealer:
 
 
 @pytest.fixture
-def dealer(tmp_path: Path) -> Dealer:
-    return Dealer(tmp_path / "catalog.db")
+def dealer(catalog_url: str) -> Iterator[Dealer]:
+    dealer = Dealer(catalog_url)
+    yield dealer
+    dealer.catalog.close()
 
 
 def one_of(split: str, beyond: int = 0) -> int:
@@ -208,7 +210,7 @@ def streams(draw: st.DrawFn) -> list[tuple[int, list[int]]]:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Dealer:
     shares = Splits(train=0.4, val=0.3, test=0.3)
-    return Dealer(tmp_path_factory.mktemp("splits") / "catalog.db", shares=shares)
+    return Dealer(str(tmp_path_factory.mktemp("splits") / "catalog.db"), shares=shares)
 
 
 @pytest.mark.slow
@@ -238,7 +240,7 @@ def test_no_two_lookalikes_sit_in_two_splits(table: Dealer, stream: Any) -> None
 
 @pytest.mark.slow
 def test_thirty_thousand_lookalikes_at_once(tmp_path: Path) -> None:
-    dealer = Dealer(tmp_path / "catalog.db", 30_000)
+    dealer = Dealer(str(tmp_path / "catalog.db"), 30_000)
     dealer.deal(*range(1, 15_001))
     assert dealer.deal(*((n, [n - 15_000]) for n in range(15_001, 30_001))) == set()
     where = dealer.where()

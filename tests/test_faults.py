@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
 from PIL import Image
@@ -143,6 +145,28 @@ def assert_same(
         assert db.scalar(sa.select(sa.func.count()).select_from(blobs)) == COUNT
         assert db.scalar(sa.select(sa.func.count()).select_from(versions)) == 1
         assert db.execute(sa.select(claims)).all() == []
+
+
+def test_a_build_killed_at_any_moment_goes_on_to_the_same_bytes(
+    pictures: Path, truth: dict[str, Any], far: dict[str, str], tree: Tree, tmp_path: Path,
+    postgres_url: str,
+) -> None:  # fmt: skip
+    draw = random.Random(0)
+    duration = 6.0
+    for trial in range(6):
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS autods CASCADE")
+        root = tmp_path / str(trial)
+        root.mkdir()
+        places = far | {"AUTODS_STORE": f"{far['AUTODS_STORE']}/{trial}"}
+        started = time.monotonic()
+        running = Running(pictures, root, places)
+        if trial:
+            time.sleep(draw.uniform(0.2, 1) * duration)
+            running.process.kill()
+        running.process.communicate()
+        duration = min(duration, time.monotonic() - started) if trial == 0 else duration
+        assert_same(Running(pictures, root, places).wait(), root, truth, tree, postgres_url)
 
 
 def test_postgres_killed_and_started_again(

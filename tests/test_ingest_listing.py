@@ -1,7 +1,7 @@
 """Listing brings the catalog in line with the sources and writes only what changed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,10 +14,11 @@ A, B, C = (Ref(uri=u, source="s", location=f"file:///{u}", stamp="1:1") for u in
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    catalog = Catalog(str(tmp_path / "catalog.db"))
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    catalog = Catalog(catalog_url)
     catalog.dataset_id("cats")
-    return catalog
+    yield catalog
+    catalog.close()
 
 
 def live(catalog: Catalog) -> list[tuple[int, str]]:

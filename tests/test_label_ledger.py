@@ -1,7 +1,7 @@
 """The ledger keeps every word, and says which one counts."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ Word = tuple[str, str | None]
 class Book:
     """A catalog with ten assets and one dataset, and short words for what one does with them."""
 
-    def __init__(self, path: Path, count: int = 10) -> None:
-        self.catalog = Catalog(str(path))
+    def __init__(self, url: str, count: int = 10) -> None:
+        self.catalog = Catalog(url)
         self.dataset_id = self.catalog.dataset_id("cats")
         at = now()
         rows = [{"sha256": hashlib.sha256(f"{n}".encode()).hexdigest(), "size": 1, "created_at": at}
@@ -76,8 +76,10 @@ class Book:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
-    return Book(tmp_path / "catalog.db")
+def book(catalog_url: str) -> Iterator[Book]:
+    book = Book(catalog_url)
+    yield book
+    book.catalog.close()
 
 
 # Which word counts.
@@ -103,7 +105,7 @@ def test_within_a_kind_the_newest_word_counts(book: Book) -> None:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Book:
-    return Book(tmp_path_factory.mktemp("shelf") / "catalog.db")
+    return Book(str(tmp_path_factory.mktemp("shelf") / "catalog.db"))
 
 
 @pytest.mark.slow
@@ -319,7 +321,7 @@ def test_conflicts_are_assets_whose_live_sightings_disagree(book: Book) -> None:
 @pytest.mark.slow
 def test_a_hundred_thousand_labels_are_looked_through_in_one_pass(tmp_path: Path) -> None:
     """Once each asset was compared with each entry, and the second run never ended."""
-    book = Book(tmp_path / "catalog.db", 50_000)
+    book = Book(str(tmp_path / "catalog.db"), 50_000)
     row = {"dataset_id": book.dataset_id, "source": "s", "stamp": "", "location": "", "meta": {},
            "first_seen": now(), "tries": 0}  # fmt: skip
     with book.catalog.begin() as db:

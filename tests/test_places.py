@@ -68,11 +68,16 @@ def assert_no_secret(text: str, places: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("near", ["on", "off"])
 @pytest.mark.parametrize("places", ["sqlite-s3"], indirect=True)
 def test_what_a_version_consists_of_is_in_the_bucket(
-    build: Build, tree: Tree, data: Path, tmp_path: Path, s3_place: S3Place
-) -> None:
+    build: Build, tree: Tree, data: Path, tmp_path: Path, s3_place: S3Place,
+    places: dict[str, str], undisturbed: dict[str, Any], near: str,
+) -> None:  # fmt: skip
+    places["AUTODS_NEAR_COPY"] = near
     built = build(data / "images", "-w", tmp_path)
+    assert built["digest"] == undisturbed["digest"]
+    assert (tmp_path / ".autods" / "near").exists() == (near == "on")
     store = store_of(s3_place)
     folder = Path(built["folder"])
     for name, digest in tree(folder, "**/*").items():

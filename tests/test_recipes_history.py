@@ -1,6 +1,6 @@
 """The journal notes what ran and how it ended, and nothing where nothing was done."""
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,11 +13,12 @@ from autods.recipes.history import Journal
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    catalog = Catalog(str(tmp_path / "catalog.db"))
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    catalog = Catalog(catalog_url)
     for name in ("cats", "dogs"):
         catalog.dataset_id(name)
-    return catalog
+    yield catalog
+    catalog.close()
 
 
 def noted(catalog: Catalog) -> list[tuple[Any, ...]]:

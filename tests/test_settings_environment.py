@@ -53,6 +53,7 @@ TABLE: dict[str, tuple[str, str, object, object]] = {
     "AUTODS_STORE": ("store", "s3://cats/one", "s3://cats/one", None),
     "AUTODS_COLD_STORE": ("cold_store", "/mnt/cold", "/mnt/cold", None),
     "AUTODS_HOT_STORAGE_THRESHOLD": ("hot_storage_threshold", "0", 0, 1000),
+    "AUTODS_NEAR_COPY": ("near_copy", "off", False, True),
     "AUTODS_PATIENCE": ("patience", "2.5", 2.5, 120.0),
     "HOT_STORAGE_THRESHOLD": ("hot_storage_threshold", "500", 500, 1000),
     "POSTGRES_HOST": ("postgres_host", "db.example.org", "db.example.org", "postgres"),
@@ -216,7 +217,7 @@ def test_a_typo_in_a_variable_of_ours_is_never_ignored(tmp_path: Path) -> None:
     wanted = "unknown variable; did you mean 'AUTODS_CATALOG'? (valid: AUTODS_CATALOG, AUTODS_STORE"
     assert refusal(AUTODS_CATALOGUE="x") == (
         f"AUTODS_CATALOGUE in the environment: {wanted}, AUTODS_COLD_STORE, "
-        "AUTODS_HOT_STORAGE_THRESHOLD, AUTODS_PATIENCE)"
+        "AUTODS_HOT_STORAGE_THRESHOLD, AUTODS_NEAR_COPY, AUTODS_PATIENCE)"
     )
     (tmp_path / ".env").write_text("A=1\nAUTODS_CATALOGUE=x\n")
     assert refusal(tmp_path).startswith(f"{tmp_path}/.env:2: AUTODS_CATALOGUE: {wanted}")

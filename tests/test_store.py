@@ -16,6 +16,7 @@ from autods.settings import S3Access
 from autods.store import (
     LocalStore,
     MissingError,
+    NearStore,
     S3Store,
     Store,
     TieredStore,
@@ -29,7 +30,7 @@ from autods.store import (
 from autods.store.ahead import SMALL, WIDTH, in_order
 from services.fixtures import S3Place
 
-KINDS = ("local", "s3", "tiered")
+KINDS = ("local", "s3", "tiered", "near")
 
 
 def entered(place: S3Place, *, endpoint: str | None = None) -> S3Access:
@@ -45,6 +46,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     place = request.getfixturevalue("s3_place")
     if request.param == "s3":
         return open_store(place.url, entered(place))
+    if request.param == "near":
+        return NearStore(open_store(place.url, entered(place)), LocalStore(tmp_path / "near"))
     return open_store(str(tmp_path / "hot"), entered(place), cold=place.url)
 
 

@@ -5,7 +5,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,8 @@ def members(*rows: Mapping[str, Any]) -> pa.Table:
 class Place:
     """A catalog and a store."""
 
-    def __init__(self, root: Path) -> None:
-        self.catalog = Catalog(str(root / "catalog.db"))
+    def __init__(self, root: Path, url: str = "") -> None:
+        self.catalog = Catalog(url or str(root / "catalog.db"))
         self.store = LocalStore(root / "store")
 
     def freeze(self, table: pa.Table, dataset: str = "cats") -> tuple[Version, bool]:
@@ -73,8 +73,10 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path, catalog_url: str) -> Iterator[Place]:
+    place = Place(tmp_path, catalog_url)
+    yield place
+    place.catalog.close()
 
 
 A, B = members(member("a"), member("b")), members(member("a"), member("b", label="dog"))
@@ -366,10 +368,13 @@ class Overtaken(LocalStore):
         super().put(key, data)
 
 
-def test_who_is_overtaken_finds_the_version_made(place: Place, tmp_path: Path) -> None:
-    late = Place(tmp_path)
+def test_who_is_overtaken_finds_the_version_made(
+    place: Place, tmp_path: Path, catalog_url: str
+) -> None:
+    late = Place(tmp_path, catalog_url)
     late.store = Overtaken(tmp_path / "store", place, A)
     version, new = late.freeze(A)
+    late.catalog.close()
     assert (version.name, new) == ("cats@v1", False)
     assert place.names() == ["cats@v1"]
 
@@ -380,7 +385,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_versions import Place, member, members
 
-place = Place(Path(sys.argv[2]))
+place = Place(Path(sys.argv[2]), sys.argv[4])
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(20):
@@ -389,12 +394,14 @@ for number in range(20):
 
 
 @pytest.mark.slow
-def test_two_processes_never_make_one_number_twice(place: Place, tmp_path: Path) -> None:
+def test_two_processes_never_make_one_number_twice(
+    place: Place, tmp_path: Path, catalog_url: str
+) -> None:
     """Half of what each freezes the other freezes too."""
     here = str(Path(__file__).parent)
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, here, str(tmp_path), name],
+            [sys.executable, "-c", RACER, here, str(tmp_path), name, catalog_url],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for name in ("one", "two")

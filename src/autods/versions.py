@@ -75,6 +75,8 @@ def freeze(
     # Kept anew, too, if the store has lost it.
     manifest = kept if kept and store.has(kept) else _keep(store, members)
     with catalog.begin() as db:
+        one_at_a_time = sa.select(datasets.c.id).where(datasets.c.id == dataset_id)
+        db.execute(one_at_a_time.with_for_update())
         found = db.scalar(mine)  # Asked again: another process may have been quicker.
         highest = db.scalar(_number(dataset_id).order_by(versions.c.number.desc()).limit(1))
         number = found or (highest or 0) + 1
@@ -188,7 +190,8 @@ def find_version(catalog: Catalog, name: str) -> Version:
     dataset_id = catalog.find_dataset(dataset)
     known = {f"v{v.number}": v for v in list_versions(catalog, dataset)}
     with catalog.read() as db:
-        rows = db.execute(sa.select(aliases).where(aliases.c.dataset_id == dataset_id)).all()
+        named = sa.select(aliases).where(aliases.c.dataset_id == dataset_id)
+        rows = db.execute(named.order_by(aliases.c.alias)).all()
     known |= {row.alias: known[f"v{row.number}"] for row in rows}
     if (which or LATEST) not in known:
         there = ", ".join(f"{dataset}@{key}" for key in known) or "none yet: run `autods build`"

@@ -9,7 +9,7 @@ from typing import Any
 from autods.catalog import Catalog
 from autods.errors import PlaceError, UsageError
 from autods.settings import Settings, without_password
-from autods.store import Store, open_store
+from autods.store import LocalStore, NearStore, Store, open_store
 
 FOLDER = ".autods"
 PLACES = ("catalog", "store", "cold_store")
@@ -33,7 +33,7 @@ class Workspace:
         known = self._remembered()
         self.settings = Settings.read(self.root, known | dict(places or {}))
         self.catalog = Catalog(self.settings.catalog_url(str(self.home / "catalog.db")))
-        self.store = _store(self.settings, str(self.home / "store"))
+        self.store = _store(self.settings, self.home)
         self._remember(known)
 
     def folder(self, *parts: str) -> Path:
@@ -77,11 +77,12 @@ class Workspace:
             _write(self._note, json.dumps(now, indent=1) + "\n")
 
 
-def _store(settings: Settings, default: str) -> Store:
-    """Open the store; whoever has no bucket needs no keys."""
-    hot, cold = settings.store_url(default), settings.cold_store_url()
+def _store(settings: Settings, home: Path) -> Store:
+    """Open the store, with a near copy if it is far; whoever has no bucket needs no keys."""
+    hot, cold = settings.store_url(str(home / "store")), settings.cold_store_url()
     far = any(url and url.startswith("s3://") for url in (hot, cold))
-    return open_store(hot, settings.s3_access() if far else None, cold=cold)
+    store = open_store(hot, settings.s3_access() if far else None, cold=cold)
+    return NearStore(store, LocalStore(home / "near")) if far and settings.near_copy else store
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,8 +1,7 @@
 """Many rows at once: COPY into PostgreSQL, and columns out of either database."""
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -18,25 +17,42 @@ def load(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) 
     """Insert rows that all have the keys of the first, in the caller's transaction."""
     if not rows:
         return
-    if db.dialect.name == "postgresql":
-        _copy(db, table, rows)
-    else:
-        db.execute(sa.insert(table), rows)
-
-
-def _copy(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not db.in_transaction():
+        db.begin()  # The driver would begin one that a commit of SQLAlchemy's does not know of.
     names = list(rows[0])
-    write = [_writer(table.c[name].type) for name in names]
     columns = ", ".join(f'"{name}"' for name in names)
-    statement = f'COPY "{table.name}" ({columns}) FROM STDIN'
-    connection: Any = db.connection.driver_connection
-    with (
-        _as_sqlalchemy_says(db, statement),
-        connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        for row in rows:
-            copy.write_row([w(row[n]) if w else row[n] for w, n in zip(write, names, strict=True)])
+    if db.dialect.name == "postgresql":
+        statement, write = f'COPY "{table.name}" ({columns}) FROM STDIN', _copy
+    else:
+        marks = ", ".join("?" * len(names))
+        statement, write = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})', _insert  # noqa: S608
+    with _as_sqlalchemy_says(db, statement):
+        write(db.connection.driver_connection, statement, _values(db.dialect, table, rows))
+
+
+def _copy(connection: Any, statement: str, values: Iterator[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in values:
+            copy.write_row(row)
+
+
+def _insert(connection: Any, statement: str, values: Iterator[tuple[Any, ...]]) -> None:
+    """Hand rows to the driver as it asks for them: SQLAlchemy would make a list of them all."""
+    connection.executemany(statement, values)
+
+
+def _values(
+    dialect: sa.Dialect, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """Turn rows into what the driver takes, column by column of a page."""
+    names = list(rows[0])
+    kinds = [table.c[name].type.dialect_impl(dialect) for name in names]
+    write = [kind.bind_processor(dialect) for kind in kinds]
+    for start in range(0, len(rows), PAGE):
+        page = rows[start : start + PAGE]
+        columns = [[row[name] for row in page] for name in names]
+        written = [map(w, c) if w else c for w, c in zip(write, columns, strict=True)]
+        yield from zip(*written, strict=True)
 
 
 @contextlib.contextmanager
@@ -53,10 +69,6 @@ def _as_sqlalchemy_says(db: sa.Connection, statement: str) -> Iterator[None]:
         raise sa.exc.DBAPIError.instance(
             statement, None, error, base, connection_invalidated=lost, dialect=dialect
         ) from error
-
-
-def _writer(kind: Any) -> Callable[[Any], Any] | None:
-    return json.dumps if isinstance(kind, sa.JSON) else None
 
 
 def to_arrow(db: sa.Connection, query: "sa.Select[Any]", schema: "pa.Schema") -> "pa.Table":

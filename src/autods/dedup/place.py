@@ -96,7 +96,7 @@ def _place_batch(placing: Placing, index: NearIndex, asset_ids: list[int]) -> No
         for verdict in verdicts:
             if verdict["asset_id"] in withheld and verdict["verdict"] == "kept":
                 verdict |= {"verdict": "withheld", "reason": "split-conflict"}
-        db.execute(sa.insert(placements), verdicts)
+        placing.catalog.load(db, placements, verdicts)
     index.add(*to_add(new, list(decisions.values())))
 
 

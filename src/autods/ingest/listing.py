@@ -181,7 +181,8 @@ def _insert_new(db: sa.Connection, dataset_id: int) -> int:
         .order_by(_listed.c.position)
     )
     names = ["dataset_id", *columns, "first_seen", "tries"]
-    return db.execute(sa.insert(refs).from_select(names, new)).rowcount
+    insert = sa.insert(refs).from_select(names, new)
+    return db.execute(insert.execution_options(preserve_rowcount=True)).rowcount
 
 
 def _mark_gone(db: sa.Connection, dataset_id: int) -> int:

@@ -68,7 +68,7 @@ _Word = tuple[str, str, float | None]  # Who said it, the label, how surely.
 def _enter(catalog: Catalog, rows: list[dict[str, Any]]) -> int:
     if rows:
         with catalog.begin() as db:
-            db.execute(sa.insert(ledger), rows)
+            catalog.load(db, ledger, rows)
     return len(rows)
 
 
@@ -158,7 +158,8 @@ def enter_source_labels(catalog: Catalog, dataset_id: int) -> int:
     )  # fmt: skip
     names = ["dataset_id", "asset_id", "kind", "said_by", "label", "said_at"]
     with catalog.begin() as db:
-        return db.execute(sa.insert(ledger).from_select(names, news)).rowcount
+        insert = sa.insert(ledger).from_select(names, news)
+        return db.execute(insert.execution_options(preserve_rowcount=True)).rowcount
 
 
 def count_conflicts(catalog: Catalog, dataset_id: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from autods.errors import AutodsError
 from autods.recipes.placecheck import look_at_catalog, look_at_store
 from autods.settings import Settings
-from autods.store import LocalStore, Store, TieredStore, asset_key, sha256_of
+from autods.store import LocalStore, Store, TieredStore, asset_key, far_of, sha256_in
 from autods.workspace import Workspace, find
 
 _LOW = 2 * 2**30
@@ -85,9 +85,10 @@ def _place(name: str, looks: Iterator[tuple[bool, str, str]]) -> Iterator[Findin
 
 
 def _stores(store: Store) -> dict[str, Store]:
-    if isinstance(store, TieredStore):
-        return {"store": store.hot, "cold store": store.cold}
-    return {"store": store}
+    place = far_of(store)
+    if isinstance(place, TieredStore):
+        return {"store": place.hot, "cold store": place.cold}
+    return {"store": place}
 
 
 def _blobs(place: Workspace) -> Finding:
@@ -110,7 +111,7 @@ def _blobs(place: Workspace) -> Finding:
 
 def _is_whole(store: Store, sha256: str) -> bool:
     key = asset_key(sha256)
-    return store.has(key) and sha256_of(store.get(key)) == sha256
+    return store.has(key) and sha256_in(store, key) == sha256
 
 
 def _disk(what: str, folder: Path) -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from autods.store import S3Store, Store, TieredStore
+from autods.store import S3Store, Store, TieredStore, far_of
 from autods.versions import Version
 from autods.workspace import Workspace
 
@@ -28,7 +28,8 @@ def is_published(store: Store, dataset: str, number: int) -> bool:
 
 def is_far(store: Store) -> bool:
     """Tell whether what is written lies on a server: then others look for shards there, too."""
-    return isinstance(store.hot if isinstance(store, TieredStore) else store, S3Store)
+    place = far_of(store)
+    return isinstance(place.hot if isinstance(place, TieredStore) else place, S3Store)
 
 
 def publish(workspace: Workspace, version: Version) -> int:

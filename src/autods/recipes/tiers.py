@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from autods.catalog import Catalog
 from autods.catalog.tables import blobs, placements
 from autods.run import Progress, batched
-from autods.store import Store, Tier, TieredStore, asset_key
+from autods.store import Store, Tier, TieredStore, asset_key, far_of
 
 BATCH = 256
 
@@ -28,6 +28,7 @@ def settle_tiers(
     Each batch is copied and checked, then noted in the catalog, then removed where it came from.
     Killed anywhere and run again it goes on: the note `leaving` says what is still to be removed.
     """
+    store = far_of(store)
     if not isinstance(store, TieredStore):
         return 0
     _finish(catalog, store)

@@ -47,6 +47,7 @@ class Settings:
     hot_storage_threshold: Annotated[
         int, From("AUTODS_HOT_STORAGE_THRESHOLD", "HOT_STORAGE_THRESHOLD", read=values.count)
     ] = 1000
+    near_copy: Annotated[bool, From("AUTODS_NEAR_COPY", read=values.switch)] = True
     patience: Annotated[float, From("AUTODS_PATIENCE", read=values.seconds)] = 120.0
     # The catalog's server, seed 5.
     postgres_host: Annotated[str, From("POSTGRES_HOST", read=values.host)] = "postgres"

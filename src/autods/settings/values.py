@@ -53,6 +53,19 @@ def count(text: str) -> int:
     return _whole(text, 0, 10**12, "a whole number is wanted")
 
 
+def switch(text: str) -> bool:
+    """Take on or off.
+
+    >>> switch("off"), switch("True")
+    (False, True)
+    """
+    said = {"on": True, "true": True, "yes": True, "1": True}
+    said |= {"off": False, "false": False, "no": False, "0": False}
+    if text.lower() not in said:
+        raise ValueError("on or off is wanted")
+    return said[text.lower()]
+
+
 def seconds(text: str) -> float:
     """Take a time in seconds, 0 or more.
 

@@ -10,6 +10,7 @@ from autods.store.assets import (
     sha256_of,
 )
 from autods.store.local import LocalStore
+from autods.store.near import NearStore, far_of
 from autods.store.opening import open_store
 from autods.store.protocol import MissingError, Store
 from autods.store.s3 import S3Store
@@ -19,11 +20,13 @@ __all__ = [
     "RAW",
     "LocalStore",
     "MissingError",
+    "NearStore",
     "S3Store",
     "Store",
     "Tier",
     "TieredStore",
     "asset_key",
+    "far_of",
     "open_store",
     "put_assets",
     "read_asset",

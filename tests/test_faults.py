@@ -264,7 +264,7 @@ def test_a_bucket_that_vanishes_is_told_and_what_it_held_is_brought_back(
     assert s3_place.secret_key not in said
     s3_server.create_bucket(s3_place.bucket)
     mended = subprocess.run(
-        [sys.executable, "-m", "autods", "doctor", "--repair", "-w", str(tmp_path)],
+        [sys.executable, "-m", "autods", "doctor", "--repair", "--new-store", "-w", str(tmp_path)],
         env=os.environ | far, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert mended.returncode == 0, mended.stdout + mended.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -215,3 +216,100 @@ def test_the_doctor_says_what_is_wrong_with_each_place(
         assert word in done.stdout
         assert "hush" not in done.stdout
         assert "Traceback" not in done.stderr
+
+
+def far(postgres_url: str, s3_place: S3Place) -> tuple[dict[str, str], dict[str, str]]:
+    """The two URLs without secrets, and the variables that fill them in."""
+    url = sa.make_url(postgres_url)
+    keys = os.environ | s3_place.environment() | {"POSTGRES_PASSWORD": str(url.password)}
+    places = {
+        "--catalog": url._replace(password=None).render_as_string(),
+        "--store": s3_place.url,
+    }
+    return places, keys
+
+
+def test_a_workspace_is_moved_with_all_that_it_holds(
+    recipe: Path, build: Build, autods: Autods, tmp_path: Path, postgres_url: str, s3_place: S3Place
+) -> None:
+    first = build(recipe, "-w", tmp_path)
+    places, keys = far(postgres_url, s3_place)
+    flags = [word for pair in places.items() for word in pair]
+    moved = autods("move", *flags, "-w", tmp_path, "--json", env=keys)
+    assert moved.returncode == 0, moved.stderr
+    assert json.loads(moved.stdout)["blobs"] >= 13
+    (tmp_path / ".autods" / "catalog.db").unlink()
+    for folder in ("store", "near"):
+        shutil.rmtree(tmp_path / ".autods" / folder, ignore_errors=True)
+    shown = json.loads(autods("show", "noise@v1", "-w", tmp_path, "--json", env=keys).stdout)
+    assert shown["digest"] == first["digest"]
+    assert autods("doctor", "-w", tmp_path, env=keys).returncode == 0
+    same = json.loads(autods("build", recipe, "-w", tmp_path, "--json", env=keys).stdout)
+    assert (same["version"], same["new"]) == ("noise@v1", False)
+    (tmp_path / "pictures" / "000.jpg").unlink()
+    second = json.loads(autods("build", recipe, "-w", tmp_path, "--json", env=keys).stdout)
+    assert (second["version"], second["facts"]["changes"]["removed"]) == ("noise@v2", 1)
+    again = autods("move", *flags, "-w", tmp_path, env=keys)
+    assert again.returncode == 0, again.stderr
+    assert build(recipe, "-w", tmp_path / "fresh")["digest"] == second["digest"]
+    back = autods("move", "--catalog", "c.db", "--store", "s", "-w", tmp_path, env=keys,
+                  cwd=tmp_path)  # fmt: skip
+    assert back.returncode == 0, back.stderr
+    assert build(recipe, "-w", tmp_path)["version"] == "noise@v2"
+
+
+def test_another_store_is_not_taken_for_the_catalog_s_own(
+    recipe: Path, build: Build, autods: Autods, tmp_path: Path
+) -> None:
+    first = build(recipe, "-w", tmp_path)
+    wrong = os.environ | {"AUTODS_STORE": str(tmp_path / "typo")}
+    for command in (("build", recipe), ("ingest", recipe), ("doctor", "--repair"), ("doctor",)):
+        done = autods(*command, "-w", tmp_path, env=wrong)
+        assert done.returncode == 4, (command, done.stdout)
+        assert "is not the store of this catalog" in done.stdout + done.stderr
+    assert build(recipe, "-w", tmp_path)["new"] is False
+    taken = autods("doctor", "--repair", "--new-store", "-w", tmp_path, env=wrong)
+    assert taken.returncode == 0, taken.stdout
+    again = json.loads(autods("build", recipe, "-w", tmp_path, "--json", env=wrong).stdout)
+    assert (again["digest"], again["new"]) == (first["digest"], False)
+
+
+def test_what_lies_in_the_folder_of_another_catalog_s_version_is_moved_aside(
+    recipe: Path, build: Build, tree: Tree, tmp_path: Path
+) -> None:
+    old = build(recipe, "-w", tmp_path)
+    before = tree(Path(old["folder"]))
+    shutil.rmtree(tmp_path / ".autods")
+    (tmp_path / "pictures" / "000.jpg").unlink()
+    new = build(recipe, "-w", tmp_path)
+    assert new["version"] == old["version"]
+    assert new["digest"] in (Path(new["folder"]) / "version.txt").read_text()
+    assert len(list(Path(new["folder"], "images").rglob("*.jpg"))) == 11
+    aside = Path(old["folder"]).with_name(f"v1-{old['digest'][:8]}")
+    assert tree(aside) == before
+
+
+def test_two_catalogs_do_not_publish_into_one_prefix(
+    recipe: Path, autods: Autods, tmp_path: Path, s3_place: S3Place
+) -> None:
+    keys = os.environ | s3_place.environment() | {"AUTODS_STORE": s3_place.url}
+    assert autods("build", recipe, "-w", tmp_path / "one", env=keys).returncode == 0
+    (tmp_path / "pictures" / "000.jpg").unlink()
+    other = autods("build", recipe, "-w", tmp_path / "two", env=keys)
+    assert (other.returncode, "another PREFIX" in other.stderr) == (4, True)
+
+
+def test_what_the_environment_says_is_not_remembered_and_not_overruled(
+    autods: Autods, tmp_path: Path
+) -> None:
+    elsewhere = os.environ | {"AUTODS_STORE": str(tmp_path / "elsewhere")}
+    assert autods("init", tmp_path, env=elsewhere).returncode == 0
+    assert not (tmp_path / ".autods" / "places.json").exists()
+    told = autods("init", tmp_path, "--store", "here", env=elsewhere)
+    assert (told.returncode, "AUTODS_STORE" in told.stderr) == (2, True)
+
+
+def test_an_init_that_fails_leaves_nothing_behind(autods: Autods, tmp_path: Path) -> None:
+    failed = autods("init", tmp_path, "--catalog", "postgresql://me@127.0.0.1:1/x")
+    assert failed.returncode == 4
+    assert not (tmp_path / ".autods").exists()

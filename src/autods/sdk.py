@@ -14,6 +14,7 @@ from autods.errors import AutodsError, UsageError
 from autods.features import measure, phash_hex
 from autods.ingest.listing import add_refs, count_refs, listing_lock
 from autods.ingest.policy import HttpPolicy
+from autods.recipes.bond import bind
 from autods.recipes.build import Built
 from autods.recipes.build import build as run_build
 from autods.recipes.file import folder_plan, read_recipe
@@ -79,6 +80,7 @@ class IngestClient:
         name = source or "sdk"
         wanted = [_ref(url, name, license) for url in urls]
         catalog = self.workspace.catalog
+        bind(catalog, self.workspace.store)
         with catalog.lock(listing_lock(self._dataset), waiting=lambda: None):
             ids = add_refs(catalog, self._dataset_id, wanted)
         intake = Intake(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from autods.catalog import Catalog
 from autods.catalog.tables import aliases, datasets, now, versions
 from autods.errors import PlaceError, UsageError
-from autods.store import Store, sha256_of
+from autods.store import MissingError, Store, sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,6 +176,8 @@ def _manifest(store: Store, version: Version) -> "Iterator[pq.ParquetFile]":
         near = path is not None and path.exists()
         with pq.ParquetFile(path if near else pa.BufferReader(store.get(version.manifest))) as file:
             yield file
+    except MissingError:
+        raise
     except (pa.ArrowException, OSError) as error:
         message = f"the manifest of {version.name} cannot be read ({version.manifest}): {error}"
         raise PlaceError(message) from error

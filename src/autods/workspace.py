@@ -2,12 +2,13 @@
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from autods.catalog import Catalog
-from autods.errors import PlaceError, UsageError
+from autods.errors import AutodsError, PlaceError, UsageError
 from autods.settings import Settings, without_password
 from autods.store import LocalStore, NearStore, Store, open_store
 
@@ -25,16 +26,21 @@ class Workspace:
     workspace or a place cannot be used.
     """
 
-    def __init__(self, root: Path, places: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, root: Path, places: Mapping[str, Any] | None = None, *, remember: bool = True
+    ) -> None:
         self.root = root.absolute()
         self.home = self.root / FOLDER
         if not self.home.is_dir():
             raise PlaceError(f"{self.root} is no workspace: run `autods init` there")
-        known = self._remembered()
-        self.settings = Settings.read(self.root, known | dict(places or {}))
+        self._known = self._remembered()
+        self._said = {name: place for name, place in (self._known | dict(places or {})).items()
+                      if place != ""}  # fmt: skip
+        self.settings = Settings.read(self.root, self._said)
         self.catalog = Catalog(self.settings.catalog_url(str(self.home / "catalog.db")))
         self.store = _store(self.settings, self.home)
-        self._remember(known)
+        if remember:
+            self.remember()
 
     def folder(self, *parts: str) -> Path:
         """Give a folder of ours inside `.autods`, made if missing."""
@@ -66,15 +72,25 @@ class Workspace:
             raise PlaceError(f"{self._note} cannot be read: {error}") from error
         return {name: str(found[name]) for name in PLACES if name in found}
 
-    def _remember(self, known: Mapping[str, str]) -> None:
-        """Note places that are not in the folder itself; a secret is never noted."""
+    def remember(self) -> None:
+        """Note the places that a recipe or a command named; a secret is never noted.
+
+        What the environment or `.env` says is there to be asked next time.
+        """
         now = {
-            name: without_password(str(value))
+            name: without_password(str(getattr(self.settings, name)))
             for name in PLACES
-            if (value := getattr(self.settings, name)) is not None
+            if name in self._said and self.settings.origin(name) == "recipe"
         }
-        if now != known:
+        if now != self._known:
             _write(self._note, json.dumps(now, indent=1) + "\n")
+
+    def refuse_overruled(self, said: Mapping[str, Any]) -> None:
+        """Refuse places that were named while the environment or `.env` names others."""
+        for name in said:
+            origin = self.settings.origin(name)
+            if origin not in {"recipe", "default"}:
+                raise UsageError(f"{origin} names another {name.replace('_', ' ')}: unset it first")
 
 
 def _store(settings: Settings, home: Path) -> Store:
@@ -96,11 +112,17 @@ def _write(path: Path, text: str) -> None:
 
 def init(root: Path, places: Mapping[str, Any] | None = None) -> Workspace:
     """Make a folder a workspace, or open it if it is one."""
+    there = (root / FOLDER).is_dir()
     try:
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PlaceError(f"cannot make a workspace in {root}: {error.strerror}") from error
-    return Workspace(root, places)
+    try:
+        return Workspace(root, places)
+    except AutodsError:
+        if not there:  # What could not be made leaves nothing behind.
+            shutil.rmtree(root / FOLDER, ignore_errors=True)
+        raise
 
 
 def find(start: Path) -> Path | None:

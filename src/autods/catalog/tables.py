@@ -7,6 +7,7 @@
         +--< ledger     >---+        the labels: who said what, when, how surely
         +--< versions --< aliases    what was frozen
         +--< claims                  which run is taking which refs in
+    marks                            which store the bytes are in
         +--< runs                    what was executed
 
 An asset is a blob and all that is known of it; a ref whose status is `asset` is a sighting: one
@@ -244,6 +245,14 @@ claims = Table(
     Column("last_ref", BigInteger, nullable=False),
     Column("remote", Boolean, nullable=False),
     Index(None, "dataset_id", "last_ref"),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    # What this catalog goes with: `store` and `cold_store` hold the same word under a key.
+    Column("name", _Text, primary_key=True),
+    Column("value", _Text, nullable=False),
 )
 
 runs = Table(

@@ -59,14 +59,18 @@ def diff(old: str, new: str, workspace: Path | None, quiet: bool) -> Any:
 @click.option("--repair", is_flag=True,
               help="Have the next build ask the sources again for what was lost.")  # fmt: skip
 @click.option("--thorough", is_flag=True, help="Read and check every asset while repairing.")
-def doctor(repair: bool, thorough: bool, workspace: Path | None, quiet: bool) -> Any:
+@click.option("--new-store", is_flag=True,
+              help="While repairing, take a store that the catalog does not know.")  # fmt: skip
+def doctor(
+    repair: bool, thorough: bool, new_store: bool, workspace: Path | None, quiet: bool
+) -> Any:
     """Check that everything is in place, and say what to do where it is not."""
     from autods.recipes import checkup
 
-    if thorough and not repair:
-        raise UsageError("--thorough says how to --repair: give both")
+    if (thorough or new_store) and not repair:
+        raise UsageError("--thorough and --new-store say how to --repair: give that, too")
     if repair:
-        _repair(workspace, thorough, quiet)
+        _repair(workspace, thorough, new_store, quiet)
     findings = checkup.examine(workspace or Path.cwd())
     value = [finding.as_json() for finding in findings]
     if not quiet:
@@ -81,16 +85,18 @@ def doctor(repair: bool, thorough: bool, workspace: Path | None, quiet: bool) ->
     return value
 
 
-def _repair(workspace: Path | None, thorough: bool, quiet: bool) -> None:
+def _repair(workspace: Path | None, thorough: bool, new_store: bool, quiet: bool) -> None:
     from autods.recipes.repair import repair
     from autods.workspace import open as open_workspace
 
     place = open_workspace(workspace or ".")
-    done = repair(place, thorough=thorough)
+    done = repair(place, thorough=thorough, new_store=new_store)
     place.close()
     if not quiet:
-        click.echo(f"{done.assets:,} assets looked for: {done.missing:,} missing, {done.damaged:,} "
-                   "damaged; the next build asks their sources again")  # fmt: skip
+        lost = done.missing + done.damaged
+        more = "; the next build asks their sources again" if lost else ""
+        click.echo(f"{done.assets:,} assets looked for: {done.missing:,} missing, "
+                   f"{done.damaged:,} damaged{more}")  # fmt: skip
 
 
 def _print(value: Any, quiet: bool, lines: Any) -> Any:

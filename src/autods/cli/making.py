@@ -31,13 +31,53 @@ def init(
     """
     from autods.workspace import init as make
 
-    said = {"catalog": catalog, "store": store, "cold_store": cold_store}
-    made = make(workspace or folder, {name: place for name, place in said.items() if place})
+    said = _resolved({"catalog": catalog, "store": store, "cold_store": cold_store})
+    made = make(workspace or folder, said)
+    made.refuse_overruled(said)
     made.close()
     if not quiet:
         click.echo(f"A workspace is in {made.root}. Next: autods build RECIPE.yaml or a FOLDER")
         click.echo(f"Its catalog is {made.catalog.url}, its store {made.store.url}")
     return {"workspace": str(made.root), "catalog": made.catalog.url, "store": made.store.url}
+
+
+def _resolved(places: dict[str, str | None]) -> dict[str, str]:
+    """Take the places that were named; a path is one of the folder where the command runs."""
+    said = {name: place for name, place in places.items() if place is not None}
+    return {
+        name: place if "://" in place or not place else str(Path(place).absolute())
+        for name, place in said.items()
+    }
+
+
+@command("move")
+@click.option("--catalog", help="Where the catalog goes: a path, or postgresql://USER@HOST/NAME.")
+@click.option("--store", help="Where the bytes go: a path, or s3://BUCKET/PREFIX.")
+def move(catalog: str | None, store: str | None, workspace: Path | None, quiet: bool) -> Any:
+    """Take the workspace's catalog and bytes along to other places, and work there from now on.
+
+    Every version, label and image comes along; the old places stay as they are.
+    """
+    from autods.cli.bars import Bars
+    from autods.recipes.moving import move as run
+    from autods.run import Silent
+    from autods.workspace import Workspace
+    from autods.workspace import open as open_workspace
+
+    said = _resolved({"catalog": catalog, "store": store})
+    if not said:
+        raise UsageError("move where? Give --catalog, --store or both")
+    source = open_workspace(workspace or ".")
+    target = Workspace(source.root, said, remember=False)
+    target.refuse_overruled(said)
+    with contextlib.nullcontext(Silent()) if quiet else Bars() as progress:
+        moved = run(source, target, progress)
+    target.remember()
+    if not quiet:
+        click.echo(f"{moved.rows:,} rows are in {target.catalog.url}, {moved.blobs:,} blobs in "
+                   f"{target.store.url}; the old places can go")  # fmt: skip
+    return {"rows": moved.rows, "blobs": moved.blobs, "catalog": target.catalog.url,
+            "store": target.store.url}  # fmt: skip
 
 
 @command("build")

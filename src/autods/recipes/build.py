@@ -24,6 +24,7 @@ from autods.errors import AutodsError, SourceError, UnreachableError
 from autods.ingest.listing import Listing, count_refs, list_refs, listing_lock
 from autods.label.ledger import enter_source_labels, in_force, say
 from autods.label.weak import WeakLabels, weak_labels
+from autods.recipes.bond import bind
 from autods.recipes.facts import Outcome, write_facts
 from autods.recipes.file import Plan
 from autods.recipes.history import Journal
@@ -176,12 +177,14 @@ class _Build:
 
     def list_sources(self, _: Context) -> Context:
         """Ask the sources what there is; the catalog's refs become that."""
+        bind(self.catalog, self.store)
         found = itertools.chain.from_iterable(map(_refs_of, self.plan.sources))
         listing = list_refs(self.catalog, self.dataset_id, found)
         return {"listing": asdict(listing)}
 
     def recall_sources(self, _: Context) -> Context:
         """Take what another run has listed for what there is."""
+        bind(self.catalog, self.store)
         inputs = count_refs(self.catalog, self.dataset_id)
         return {"listing": asdict(Listing(inputs=inputs, repeated=0, changed=0, new=0, gone=0))}
 
@@ -325,8 +328,11 @@ class _Build:
         return state(self.catalog, self.dataset_id, self.policy, self.recipe)
 
     def _is_laid_out(self) -> bool:
-        number = self.journal.last_version() or 0
-        return is_laid_out(self.workspace, self.recipe, number)
+        number = self.journal.last_version()
+        if number is None:
+            return False
+        version = find_version(self.catalog, f"{self.recipe.name}@v{number}")
+        return is_laid_out(self.workspace, self.recipe, number, version.digest)
 
 
 def _refs_of(source: Callable[[], Iterator[Ref]]) -> Iterator[Ref]:

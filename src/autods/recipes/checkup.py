@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from autods.errors import AutodsError
+from autods.recipes.bond import is_bound, places_of
 from autods.recipes.placecheck import look_at_catalog, look_at_store
 from autods.settings import Settings
-from autods.store import LocalStore, Store, TieredStore, asset_key, far_of, sha256_in
+from autods.store import LocalStore, Store, asset_key, sha256_in
 from autods.workspace import Workspace, find
 
 _LOW = 2 * 2**30
@@ -59,11 +60,14 @@ def _findings(start: Path) -> Iterator[Finding]:
         return
     yield Finding("settings", True, _said(place.settings))
     yield from _place("catalog", look_at_catalog(place.catalog))
-    for name, store in _stores(place.store).items():
+    for name, store in places_of(place.store):
         yield from _place(name, look_at_store(store))
         if isinstance(store, LocalStore):
             yield _disk(f"{name} disk", store.root)
-    yield _blobs(place)
+    stranger = _bond(place)
+    yield stranger
+    if stranger.ok:
+        yield _blobs(place)
     yield _disk("disk", place.root)
     place.close()
 
@@ -84,11 +88,13 @@ def _place(name: str, looks: Iterator[tuple[bool, str, str]]) -> Iterator[Findin
         yield Finding(name, False, str(error), "mend the place, or name another")
 
 
-def _stores(store: Store) -> dict[str, Store]:
-    place = far_of(store)
-    if isinstance(place, TieredStore):
-        return {"store": place.hot, "cold store": place.cold}
-    return {"store": place}
+def _bond(place: Workspace) -> Finding:
+    """See that the store is the catalog's own: else all would look lost."""
+    try:
+        wrong = is_bound(place.catalog, place.store)
+    except AutodsError as error:
+        return Finding("bond", False, str(error), "mend the place first")
+    return Finding("bond", wrong is None, wrong or "the store is this catalog's", "")
 
 
 def _blobs(place: Workspace) -> Finding:

@@ -31,6 +31,7 @@ from autods.report.facts import (
 )  # fmt: skip
 from autods.report.histogram import histogram
 from autods.report.write import write_all
+from autods.store import MissingError
 from autods.versions import Version, diff, find_version, read_members
 from autods.workspace import Workspace
 
@@ -332,7 +333,11 @@ def _changes(workspace: Workspace, version: Version, members: "pa.Table") -> Cha
     if version.parent_number is None:
         return None
     parent = find_version(workspace.catalog, f"{version.dataset}@v{version.parent_number}")
-    found = diff(read_members(workspace.store, parent), members)
+    try:
+        before = read_members(workspace.store, parent)
+    except MissingError:
+        return None  # The store has lost what the parent was: nothing can be said of it.
+    found = diff(before, members)
     return Changes(
         added=len(found.added),
         removed=len(found.removed),

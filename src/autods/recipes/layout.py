@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autods.errors import PlaceError
 from autods.export import Sample, write_folder, write_parquet, write_version_shards
 from autods.recipes.file import BuildRecipe
-from autods.recipes.publish import is_published
+from autods.recipes.publish import digest_in, is_published
 from autods.store import Store, asset_key, read_asset, read_assets
 from autods.versions import Version, read_members
 from autods.workspace import Workspace
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 _PLACES = {"webdataset": "shards", "parquet": "data.parquet", "folder": "images"}
 
 
-def is_laid_out(workspace: Workspace, recipe: BuildRecipe, number: int) -> bool:
+def is_laid_out(workspace: Workspace, recipe: BuildRecipe, number: int, digest: str) -> bool:
     """Tell whether all that a recipe asks of a version lies there; `version.txt` comes last."""
     folder = workspace.dataset_folder(recipe.name, number)
     wanted = ["version.txt", *(_PLACES[kind] for kind in recipe.export)]
     here = all((folder / name).exists() for name in wanted)
-    return here or is_published(workspace.store, recipe.name, number)
+    return (here and digest_in(folder / "version.txt") == digest) or is_published(
+        workspace.store, recipe.name, number, digest
+    )
 
 
 def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None:
@@ -36,7 +39,7 @@ def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None
     """
     store = workspace.store
     folder = workspace.dataset_folder(version.dataset, version.number)
-    folder.mkdir(parents=True, exist_ok=True)
+    _take_over(folder, version)
     missing = {kind for kind in recipe.export if not (folder / _PLACES[kind]).exists()}
     members = list(samples(read_members(store, version))) if missing else []
     read = Assets(store)
@@ -52,6 +55,27 @@ def lay_out(workspace: Workspace, version: Version, recipe: BuildRecipe) -> None
             members, folder / "images", read=read,
             path_of=lambda sha256: store.local_path(asset_key(sha256)),
         )  # fmt: skip
+
+
+_MARK = ".digest"
+
+
+def _take_over(folder: Path, version: Version) -> None:
+    """Make the folder ours: what lies there of a version of another catalog is moved aside."""
+    try:
+        if (theirs := _digest_of(folder)) not in {None, version.digest}:
+            folder.rename(folder.with_name(f"{folder.name}-{theirs[:8] if theirs else ''}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _MARK).write_text(version.digest)
+    except OSError as error:
+        raise PlaceError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def _digest_of(folder: Path) -> str | None:
+    """Tell which version lies in a folder, by the mark of who began, or by what came last."""
+    if (folder / _MARK).exists():
+        return (folder / _MARK).read_text()
+    return digest_in(folder / "version.txt")
 
 
 @dataclass(frozen=True)

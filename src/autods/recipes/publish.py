@@ -1,14 +1,16 @@
 """Bringing a version's files to where everybody finds them: seed 4's bucket `shards`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from autods.store import S3Store, Store, TieredStore, far_of
+from autods.errors import PlaceError
+from autods.store import MissingError, S3Store, Store, TieredStore, far_of
 from autods.versions import Version
 from autods.workspace import Workspace
 
 _LAST = "version.txt"
-_LOCAL = ("images",)
+_LOCAL = ("images/",)
 """What is not published: the images lie in the store already, once."""
 
 
@@ -21,9 +23,25 @@ def published_prefix(dataset: str, number: int) -> str:
     return f"shards/{dataset}/v{number}/"
 
 
-def is_published(store: Store, dataset: str, number: int) -> bool:
+def is_published(store: Store, dataset: str, number: int, digest: str) -> bool:
     """Tell whether all files of a version lie in a store that is no folder."""
-    return is_far(store) and store.has(published_prefix(dataset, number) + _LAST)
+    return is_far(store) and _published(store, published_prefix(dataset, number)) == digest
+
+
+def digest_in(path: Path) -> str | None:
+    """Read which version a `version.txt` stands for; None if there is none."""
+    return _digest(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _digest(text: str) -> str | None:
+    return next((word for word in text.split() if re.fullmatch("[0-9a-f]{64}", word)), None)
+
+
+def _published(store: Store, prefix: str) -> str | None:
+    try:
+        return _digest(far_of(store).get(prefix + _LAST).decode())
+    except MissingError:
+        return None
 
 
 def is_far(store: Store) -> bool:
@@ -42,6 +60,11 @@ def publish(workspace: Workspace, version: Version) -> int:
     prefix = published_prefix(version.dataset, version.number)
     if not is_far(store):
         return 0
+    if _published(store, prefix) not in {None, version.digest}:
+        raise PlaceError(
+            f"{store.url} holds another {version.name}, of another catalog, in {prefix}: give this "
+            "catalog a store of its own, another PREFIX in s3://BUCKET/PREFIX say"
+        )
     for name, path in _files(workspace.dataset_folder(version.dataset, version.number)):
         if store.size(prefix + name) != path.stat().st_size:
             store.put_file(prefix + name, path)
@@ -53,5 +76,5 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """List what is published, the file that says that all is there last."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     named = [(path.relative_to(folder).as_posix(), path) for path in paths]
-    wanted = [(name, path) for name, path in named if name.split("/")[0] not in _LOCAL]
+    wanted = [(name, path) for name, path in named if not name.startswith((".", *_LOCAL))]
     return iter(sorted(wanted, key=lambda pair: (pair[0] == _LAST, pair[0])))

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import blobs, refs
+from autods.recipes.bond import bind
 from autods.run import batched
 from autods.store import Store, asset_key, sha256_in
 from autods.workspace import Workspace
@@ -23,14 +24,16 @@ class Repaired:
     damaged: int
 
 
-def repair(workspace: Workspace, *, thorough: bool = False) -> Repaired:
+def repair(workspace: Workspace, *, thorough: bool = False, new_store: bool = False) -> Repaired:
     """Find the assets whose bytes are gone, and let the next build ask their sources again.
 
     One listing of the store is held against the catalog. With `thorough` every blob is read and
     checked against its SHA-256, too, and one that is damaged is removed. The assets themselves,
-    their labels, splits and verdicts stay: the same bytes will be the same assets.
+    their labels, splits and verdicts stay: the same bytes will be the same assets. A store that
+    is not the one the catalog knows is refused with PlaceError unless `new_store` is set.
     """
     catalog, store = workspace.catalog, workspace.store
+    bind(catalog, store, anew=new_store)
     assets = missing = damaged = 0
     for batch in batched(_lost(catalog, store, thorough), BATCH):
         gone = [name for name, state in batch if state == "missing"]

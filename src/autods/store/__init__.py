@@ -14,7 +14,7 @@ from autods.store.near import NearStore, far_of
 from autods.store.opening import open_store
 from autods.store.protocol import MissingError, Store
 from autods.store.s3 import S3Store
-from autods.store.tiered import Tier, TieredStore
+from autods.store.tiered import Tier, TieredStore, carry
 
 __all__ = [
     "RAW",
@@ -26,6 +26,7 @@ __all__ = [
     "Tier",
     "TieredStore",
     "asset_key",
+    "carry",
     "far_of",
     "open_store",
     "put_assets",

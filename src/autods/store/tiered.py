@@ -140,7 +140,7 @@ class TieredStore:
         could both forget it: whoever moves holds a lock, as the catalog's.
         """
         source, target = self._tier(_other(to)), self._tier(to)
-        return sum(1 for _ in in_order(partial(_carry, source, target), keys))
+        return carry(source, target, keys)
 
     def forget(self, keys: Iterable[str], tier: Tier) -> int:
         """Remove blobs from a tier; returns how many are gone from there.
@@ -179,6 +179,14 @@ class TieredStore:
 
 def _other(tier: Tier) -> Tier:
     return "cold" if tier == "hot" else "hot"
+
+
+def carry(source: Store, target: Store, keys: Iterable[str]) -> int:
+    """Copy blobs from one store to another and check them there; returns how many are there now.
+
+    What is there already, and sound, is not copied again. Raises as `TieredStore.move`.
+    """
+    return sum(1 for _ in in_order(partial(_carry, source, target), keys))
 
 
 def _carry(source: Store, target: Store, key: str) -> None:

@@ -36,6 +36,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_claims"),
     )
     op.create_index("ix_claims_dataset_id_last_ref", "claims", ["dataset_id", "last_ref"])
+    op.create_table(
+        "marks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_marks"),
+    )
     if op.get_bind().dialect.name == "postgresql":
         _order_text_by_bytes()
 

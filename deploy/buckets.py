@@ -2,8 +2,9 @@
 
 Run it as often as you like: a bucket that is there stays as it is. It waits for a server that
 is still starting, and ends as autods does: 0 done, 2 wrong settings, 4 the server will not.
+It trusts the authorities of SSL_CERT_FILE and SSL_CERT_DIR, as autods does.
 
-    python deploy/buckets.py [--wait SECONDS]
+    .venv/bin/python deploy/buckets.py [--wait SECONDS]         (.venv is what scripts/setup makes)
 """
 
 import argparse
@@ -18,12 +19,19 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
-import certifi
-import click
+try:
+    import certifi
+    import click
 
-from autods.errors import AutodsError, PlaceError, UnreachableError
-from autods.settings import S3Access
-from autods.settings.environment import Settings
+    from autods.errors import AutodsError, PlaceError, UnreachableError, UsageError
+    from autods.settings import S3Access
+    from autods.settings.environment import Settings
+except ModuleNotFoundError as error:
+    sys.stderr.write(
+        f"buckets: this Python ({sys.executable}) has no {error.name}: run scripts/setup in the "
+        "checkout, then .venv/bin/python deploy/buckets.py\n"
+    )
+    sys.exit(2)
 
 STORE = ("raw", "processed", "shards")
 """The buckets of a store that is `s3://` alone: the first part of every key."""
@@ -36,8 +44,10 @@ def main() -> None:
     patience = parser.parse_args().wait
     try:
         settings = Settings.read(Path.cwd())
-        access = settings.s3_access()
-        for name in wanted(settings):
+        names, access = wanted(settings), settings.s3_access()
+        if not names:
+            click.echo(_nothing_to_make(settings))
+        for name in names:
             click.echo(f"{name}: {make_patiently(name, access, time.monotonic() + patience)}")
     except AutodsError as error:
         click.echo(f"buckets: {error}", err=True)
@@ -57,6 +67,17 @@ def _wanted(settings: Settings) -> Iterator[str]:
     for name in (settings.style_photo_bucket, settings.ml_artifacts_bucket):
         if name:
             yield name
+
+
+def _nothing_to_make(settings: Settings) -> str:
+    """Say so; raises UsageError if nothing says where bytes go."""
+    if not settings.store:
+        raise UsageError(
+            "no bucket is named: set AUTODS_STORE to s3:// (the buckets raw, processed and shards) "
+            "or s3://BUCKET/PREFIX; AUTODS_COLD_STORE, STYLE_PHOTO_BUCKET and ML_ARTIFACTS_BUCKET "
+            "name others"
+        )
+    return f"nothing to make: the store {settings.store} is a folder, and no other bucket is named"
 
 
 def make_patiently(name: str, access: S3Access, until: float) -> str:
@@ -103,7 +124,8 @@ def _ask(
     url = _signed(method, name, access)
     # The settings let http and https through, nothing else.
     request = urllib.request.Request(url, method=method, data=body.encode() or None)  # noqa: S310
-    context = ssl.create_default_context(cafile=certifi.where())
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())  # Not every Python knows its system's.
     try:
         with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
             return int(answer.status), ""
@@ -116,9 +138,12 @@ def _ask(
 
 
 def _signed(method: Literal["PUT", "HEAD"], name: str, access: S3Access) -> str:
-    import obstore
-    from obstore.exceptions import BaseError
-    from obstore.store import S3Store
+    try:
+        import obstore
+        from obstore.exceptions import BaseError
+        from obstore.store import S3Store
+    except ModuleNotFoundError as error:
+        raise PlaceError("to make buckets needs obstore: pip install '.[s3]'") from error
 
     given: dict[str, Any] = {
         "endpoint": access.endpoint,

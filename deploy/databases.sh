@@ -1,9 +1,21 @@
 #!/bin/sh
-# Makes each program's role and database on the PostgreSQL server that PGHOST and PGUSER name;
-# PGUSER has to be a superuser. Run it as often as you like: what is there stays, passwords become
-# those of the environment. A program gets into its own database only, so that whoever breaks into
-# one reads no other.
+# Makes each program's role and database on a PostgreSQL server. It reads the environment:
+#   PGHOST, PGPORT, PGUSER, PGPASSWORD              the server, and a superuser of it
+#   POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB   autods: its role, and its database
+#   PREFECT_DB_PASSWORD, MLFLOW_DB_PASSWORD, LABEL_STUDIO_DB_PASSWORD
+#                                                   the others; without a password, nothing is made
+# Run it as often as you like: what is there stays, passwords become those of the environment. A
+# program gets into its own database only, so that whoever breaks into one reads no other.
 set -eu
+
+command -v psql >/dev/null || { echo "databases.sh: no psql here: install PostgreSQL's client" >&2; exit 2; }
+missing=
+need() { [ -n "$2" ] || { echo "databases.sh: set $1, $3" >&2; missing=yes; }; }
+need PGUSER "${PGUSER:-}" "a superuser of the server (and PGPASSWORD, its password)"
+need POSTGRES_USER "${POSTGRES_USER:-}" "the role that autods enters by"
+need POSTGRES_PASSWORD "${POSTGRES_PASSWORD:-}" "that role's password"
+need POSTGRES_DB "${POSTGRES_DB:-}" "the database of autods's catalog"
+[ -z "$missing" ] || exit 2
 
 sql() { PGDATABASE=$1 psql --no-psqlrc --quiet --tuples-only --set ON_ERROR_STOP=1; }
 

@@ -103,11 +103,11 @@ def instructions(file: Path) -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in joined)]
 
 
-def built(folder: Path) -> list[dict[str, Any]]:
-    """Read a kustomization as kubectl does, but for patches and the hashes in names."""
+def built(folder: Path, onto: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Read a kustomization as kubectl does, but for merging patches and the hashes in names."""
     plan = loaded(folder / "kustomization.yaml")
-    found: list[dict[str, Any]] = []
-    for name in [*plan.get("resources", []), *plan.get("components", [])]:
+    found = list(onto)
+    for name in plan.get("resources", []):
         path = folder / name
         found += built(path) if path.is_dir() else yaml.safe_load_all(path.read_text())
     for kind in ("ConfigMap", "Secret"):
@@ -119,10 +119,32 @@ def built(folder: Path) -> list[dict[str, Any]]:
             found = [it for it in found if it not in old]
             meta = {"name": asked["name"]}
             found.append({"apiVersion": "v1", "kind": kind, "metadata": meta, "data": data})
+    for name in plan.get("components", []):
+        found = built(folder / name, found)
+    for patch in plan.get("patches", []):
+        if "target" in patch:
+            patched(found, patch["target"], yaml.safe_load(patch["patch"]))
     for resource in found:
-        if resource["kind"] != "Namespace":
-            resource["metadata"].setdefault("namespace", plan.get("namespace"))
+        if "namespace" in plan and resource["kind"] != "Namespace":
+            resource["metadata"].setdefault("namespace", plan["namespace"])
     return found
+
+
+def patched(
+    resources: Iterable[dict[str, Any]], target: Mapping[str, str], steps: list[dict[str, Any]]
+) -> None:
+    """Add what a JSON patch adds, to whatever its target's patterns match."""
+    for resource in resources:
+        named = {"kind": resource["kind"], "name": resource["metadata"]["name"]}
+        if not all(re.fullmatch(pattern, named[key]) for key, pattern in target.items()):
+            continue
+        for step in steps:
+            assert step["op"] == "add"
+            *way, last = step["path"].split("/")[1:]
+            at: Any = resource
+            for word in way:
+                at = at[int(word)] if isinstance(at, list) else at[word]
+            at.insert(len(at), step["value"]) if last == "-" else at.update({last: step["value"]})
 
 
 def generated(asked: Mapping[str, Any], folder: Path) -> dict[str, str]:

@@ -16,8 +16,10 @@ from packaging.requirements import Requirement
 
 import autods.cli
 from autods.recipes.file import read_recipe
+from autods.settings.environment import VARIABLES, Settings
 from deployment import (
     DEPLOY,
+    EXAMPLE,
     KUBERNETES,
     OURS,
     PROBES,
@@ -25,9 +27,15 @@ from deployment import (
     ROOT,
     SERVICES,
     containers,
+    environment,
     instructions,
     manifests,
+    of_kind,
+    variables_of,
 )
+
+SECRETS = {"postgres_user", "postgres_password", "minio_root_user", "minio_root_password"}
+
 
 NOT_YET = {"serve"}
 """Commands that deploy/ names and that come with a later issue."""
@@ -111,6 +119,65 @@ def test_an_example_recipe_is_one_and_asks_for_no_more_than_it_may_have(folder: 
             given.append(container["resources"]["limits"]["cpu"])
     assert len(given) == 5
     assert recipe.workers <= min(map(float, given))
+
+
+NOT_OF_PLACES = re.compile(
+    r"db_|prefect_|mlflow_|airflow_|data_path|\w+_percentage|balancing_|random_"
+)
+"""Settings of sources, of other programs and of the growth: nothing in deploy/ reads them yet."""
+
+
+PLACES = {
+    name: key
+    for name, key in VARIABLES.items()
+    if not NOT_OF_PLACES.match(key) and (name == "AWS_REGION" or not name.startswith("AWS_"))
+}
+"""AWS's other names are left out: the MINIO_ ones serve for its servers, too."""
+
+
+each_place = pytest.mark.parametrize("key", dict.fromkeys(PLACES.values()))
+
+
+@each_place
+def test_every_setting_of_a_place_reaches_autods_in_compose(key: str) -> None:
+    names = {name for name, its in PLACES.items() if its == key}
+    example = variables_of(EXAMPLE)
+    for service in (it for it in SERVICES.values() if it["image"] == OURS):
+        [name] = names & set(environment(service))
+        value = environment(service)[name]
+        by_itself = {"AUTODS_CATALOG": "postgresql://", "POSTGRES_HOST": "postgres"}
+        by_itself["POSTGRES_PORT"] = "5432"  # That of .env is the port on this machine.
+        if name in by_itself:
+            assert value == by_itself[name]
+        else:
+            assert value.startswith(f"${{{name}:"), "what .env says is not passed on"
+            assert name in example
+
+
+@each_place
+def test_every_setting_of_a_place_reaches_autods_in_kubernetes(key: str) -> None:
+    names = {name for name, its in PLACES.items() if its == key}
+    found = manifests()
+    said = of_kind(found, "ConfigMap")["autods-settings"]["data"]
+    hidden = of_kind(found, "Secret")["autods-secrets"]["data"]
+    [name] = names & (set(said) | set(hidden))
+    assert (name in hidden) == (VARIABLES[name] in SECRETS)
+
+
+@pytest.mark.parametrize("key", ["hot_storage_threshold", "patience"])
+def test_a_default_of_deploy_is_that_of_the_settings(key: str) -> None:
+    said = of_kind(manifests(), "ConfigMap")["autods-settings"]["data"]
+    for place in (variables_of(EXAMPLE), said):
+        [default] = [place[name] for name, its in PLACES.items() if its == key and name in place]
+        assert float(default) == getattr(Settings, key)
+
+
+def test_every_variable_of_the_databases_is_documented() -> None:
+    script = (DEPLOY / "databases.sh").read_text()
+    asked = set(re.findall(r"\$\{(\w+):-\}", script)) | {"PGHOST", "PGPASSWORD"}
+    assert len(asked) == 9
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert [name for name in asked if f"`{name}`" not in page] == []
 
 
 IMAGES = [DEPLOY / "Dockerfile", DEPLOY / "mlflow" / "Dockerfile"]

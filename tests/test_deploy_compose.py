@@ -51,6 +51,13 @@ def test_every_variable_is_in_the_example_and_every_one_of_the_example_is_used()
     assert used | {"COMPOSE_PROFILES", "COMPOSE_FILE"} == set(variables_of(EXAMPLE))
 
 
+def test_the_prefect_of_compose_is_the_one_that_was_tried() -> None:
+    images = {SERVICES[name]["image"] for name in ("prefect-server", "prefect-worker")}
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    [tried] = re.findall(r"Prefect (\d+\.\d+\.\d+) \(server and worker\)", page)
+    assert images == {f"prefecthq/prefect:{tried}-python3.11"}
+
+
 def test_a_default_is_the_same_in_both_places() -> None:
     example = variables_of(EXAMPLE)
     text = (DEPLOY / "compose.yaml").read_text() + (DEPLOY / "compose.s3.yaml").read_text()

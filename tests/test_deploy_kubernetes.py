@@ -18,6 +18,7 @@ from deployment import (
     PROJECT,
     SERVICES,
     UPSTREAM,
+    built,
     check_image,
     containers,
     environment,
@@ -40,9 +41,13 @@ def resources(request: pytest.FixtureRequest, tmp_path: Path) -> list[dict[str, 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:
     """The same by kubectl itself, in a copy where the secrets have been filled in."""
+    return rendered_in(copied(folder))
+
+
+def copied(folder: Path) -> Path:
     copy = folder / "kubernetes"
     shutil.copytree(KUBERNETES, copy, dirs_exist_ok=True)
-    return rendered_in(copy)
+    return copy
 
 
 def rendered_in(copy: Path) -> list[dict[str, Any]]:
@@ -53,6 +58,21 @@ def rendered_in(copy: Path) -> list[dict[str, Any]]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
+
+
+FIRST_BUILD = "../../components/first-build"
+
+
+def with_components(way: str, folder: Path, *names: str) -> list[dict[str, Any]]:
+    """The example with these components, and a certificate for the one that wants it."""
+    copy = copied(folder)
+    overlay = copy / "overlays" / "example"
+    plan = loaded(overlay / "kustomization.yaml")
+    plan["components"] = list(names)
+    (overlay / "ca.pem").write_text("a certificate")
+    plan["configMapGenerator"].append({"name": "private-ca", "files": ["ca.pem"]})
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(plan))
+    return built(overlay) if way == "files" else rendered_in(copy)
 
 
 @pytest.mark.slow
@@ -106,7 +126,7 @@ def test_a_container_has_limits_probes_and_few_rights(resources: list[dict[str, 
         elif container.get("ports"):
             assert probes == PROBES, where
         else:
-            assert probes == PROBES - {"livenessProbe"}, where
+            assert probes == {"readinessProbe"}, f"{where}: a database that is away restarts it"
 
 
 def test_a_pod_is_nobody_of_importance(resources: list[dict[str, Any]]) -> None:
@@ -201,6 +221,46 @@ def test_a_job_that_cannot_get_better_is_not_tried_again(resources: list[dict[st
         assert codes == [UsageError.exit_code, BudgetError.exit_code]
         assert PlaceError.exit_code not in codes
         assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_without_its_component_nothing_is_left_of_label_studio(way: str, tmp_path: Path) -> None:
+    with_it = with_components(way, tmp_path / "with", FIRST_BUILD, "labeling")
+    without = with_components(way, tmp_path / "without", FIRST_BUILD)
+    gone = names_of(with_it) - names_of(without)
+    assert sorted(kind for kind, _ in gone) == [
+        "ConfigMap",
+        "Deployment",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+    ]
+    assert not re.search("label-?studio|labeling", str(without), re.IGNORECASE)
+
+
+def names_of(resources: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(it["kind"], it["metadata"]["name"]) for it in resources}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("component", "mount"), [("sources", "/sources"), ("private-ca", "/ca")])
+def test_a_component_with_a_volume_gives_it_to_all_that_run_autods(
+    component: str, mount: str, way: str, tmp_path: Path
+) -> None:
+    added = f"../../components/{component}"
+    found = with_components(way, tmp_path, FIRST_BUILD, "labeling", added)
+    for resource in found:
+        kubernetes_validate.validate(resource, "1.34", strict=True)
+    test_what_a_pod_refers_to_is_there(found)
+    ours = [it for _, it in containers(found) if it["name"] != "label-studio"]
+    given = [[m["mountPath"] for m in it["volumeMounts"] if m.get("readOnly")] for it in ours]
+    assert given == [["/recipe", mount]] * 4
+    named = {"name": "SSL_CERT_FILE", "value": "/ca/ca.pem"}
+    assert {named in it.get("env", []) for it in ours} == {component == "private-ca"}
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
+from autods.catalog import Catalog, tables
+from autods.catalog.schema import ensure_embeddings
 from autods.settings.environment import Settings
 from deployment import DEPLOY, ROOT
 from services.postgres import Postgres
@@ -70,6 +74,47 @@ def test_each_program_gets_a_database_of_its_own(postgres: Postgres, psql: dict[
         with enter(postgres.user, postgres.password, "postgres") as db:
             roles = {name for (name,) in db.execute("SELECT rolname FROM pg_roles")}
         assert roles & {"prefect", "labelstudio"} == set(), "no password, no role"
+
+
+@pytest.mark.parametrize("name", ["PGUSER", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"])
+def test_a_variable_that_the_databases_miss_is_named(name: str, psql: dict[str, str]) -> None:
+    words = psql | {"POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p", "POSTGRES_DB": "d"}
+    done = ask_script("sh", "databases.sh", {key: words[key] for key in words if key != name})
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert f"set {name}, " in line
+
+
+@pytest.mark.slow
+def test_a_catalog_is_restored_by_the_commands_of_the_documentation(
+    postgres: Postgres, psql: dict[str, str], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    [dump] = re.findall(r"^pg_dump .*", page, re.MULTILINE)
+    [restore] = re.findall(r"^pg_restore .*", page, re.MULTILINE)
+    words = {"POSTGRES_USER": "autods_user", "POSTGRES_DB": "autods_db", "POSTGRES_PASSWORD": "p"}
+    ours = psql | {"PGUSER": "autods_user", "PGPASSWORD": "p"}
+    url = f"postgresql://autods_user:p@127.0.0.1:{postgres.port}/autods_db"
+
+    def run(line: str) -> None:
+        command = ["sh", "-c", line]
+        done = subprocess.run(
+            command, env=ours, cwd=tmp_path, check=False, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    with dropping(postgres, ["autods_db"], ["autods_user"]):
+        run_script("databases.sh", psql | words)
+        with contextlib.closing(Catalog(url)) as catalog, catalog.begin() as db:
+            assert ensure_embeddings(db)
+            catalog.insert_new(db, tables.marks, [{"name": "store", "value": "a word"}])
+        run(dump)
+        postgres.execute("DROP DATABASE autods_db WITH (FORCE)")
+        run_script("databases.sh", psql | words)
+        run(restore)
+        with contextlib.closing(Catalog(url)) as catalog, catalog.begin() as db:
+            assert ensure_embeddings(db)
+            assert db.scalars(sa.select(tables.marks.c.value)).all() == ["a word"]
 
 
 @contextlib.contextmanager
@@ -144,6 +189,25 @@ def test_buckets_that_cannot_be_made_cost_one_sentence_without_a_secret(
     assert sentence in line
     assert variables["MINIO_ROOT_PASSWORD"] not in line
     assert "Signature=" not in line
+
+
+def test_buckets_without_autods_cost_one_sentence() -> None:
+    bare = [sys.executable, "-I", "-S", str(DEPLOY / "buckets.py")]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "scripts/setup" in line
+
+
+def test_buckets_with_nothing_set_say_what_is_missing() -> None:
+    done = ask_script(sys.executable, "buckets.py", {})
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "AUTODS_STORE" in line
+
+
+def test_a_store_in_a_folder_needs_no_bucket_and_is_told_so() -> None:
+    assert "nothing to make" in run_script("buckets.py", {"AUTODS_STORE": "/data"})
 
 
 def run_script(name: str, variables: Mapping[str, str], *arguments: str) -> str:

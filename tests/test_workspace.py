@@ -86,7 +86,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(ours: Path) -> None:
         init(ours / "locked")
     (ours / "bare" / FOLDER).mkdir(parents=True)
     (ours / "bare" / FOLDER).chmod(0o500)
-    with pytest.raises(PlaceError, match=r"^the catalog .* does not answer: unable to open"):
+    with pytest.raises(PlaceError, match=r"^the catalog .* cannot be used: unable to open"):
         init(ours / "bare")
     place = init(ours / "open")
     place.home.chmod(0o500)

@@ -11,7 +11,15 @@ _AGAIN = ("08", "40", "53300", "55P03", "57P0")
 """SQLSTATE classes where trying again may help: connections lost, deadlocks, a server that starts
 or stops, too many clients (PostgreSQL's appendix A)."""
 
-_NEVER = ("authentication", "does not exist", "permission", "not permitted", "pg_hba.conf", "SSL")
+_NEVER = (
+    "authentication",
+    "no password",
+    "does not exist",
+    "permission",
+    "not permitted",
+    "pg_hba.conf",
+    "SSL",
+)
 """What a server says to a connection that will be refused tomorrow, too."""
 
 
@@ -30,9 +38,17 @@ def places_errors(url: str) -> Iterator[None]:
         said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason"
         if error.connection_invalidated or _may_pass(error):
             raise UnreachableError(f"the catalog {url} does not answer: {said}") from error
-        known = isinstance(error, sa.exc.OperationalError)
-        verb = "does not answer" if known else "cannot be read"
-        raise PlaceError(f"the catalog {url} {verb}: {said}") from error
+        raise PlaceError(f"the catalog {url} {_complaint(error, said)}") from error
+
+
+def _complaint(error: sa.exc.DBAPIError, said: str) -> str:
+    """Say what a place that answers complains of, and what to do about it."""
+    if "authentication" in said or "no password" in said:
+        return f"lets nobody in: {said}; set POSTGRES_USER and POSTGRES_PASSWORD"
+    if "does not exist" in said and "database" in said:
+        return f"is not there: {said}; make it (createdb), or name another"
+    known = isinstance(error, sa.exc.OperationalError)
+    return f"{'cannot be used' if known else 'cannot be read'}: {said}"
 
 
 def _may_pass(error: sa.exc.DBAPIError) -> bool:

@@ -125,6 +125,8 @@ def ingest(
             done += run(place, plan, progress, listing=not no_list)
         if watch is None:
             break
+        if not quiet:
+            click.echo(f"{time.strftime('%H:%M:%S')} {done:,} inputs of {plan.recipe.name} so far")
         time.sleep(watch)
     if not quiet:
         click.echo(f"{done:,} inputs of {plan.recipe.name} were taken in here")
@@ -186,6 +188,8 @@ def export(
     from autods.versions import find_version
     from autods.workspace import open as open_workspace
 
+    if "://" in str(out) or str(out).startswith("s3:/"):
+        raise UsageError(f"an export is a folder or a file here, not {out}: copy it there then")
     place = open_workspace(workspace or ".")
     found = find_version(place.catalog, version)
     count = export_to(place, found, kind, out, max_count=max_count, images=images)
@@ -230,7 +234,7 @@ def _build(plan: Any, workspace: Path | None, quiet: bool) -> Any:
 
 def _show(built: Any) -> None:
     if built.facts is None:
-        click.echo(f"Nothing new: {built.version.name} is up to date, in {built.folder}")
+        click.echo(f"Nothing new: {built.version.name} is up to date, in {built.place}")
         return
     from rich.console import Console
 
@@ -242,7 +246,7 @@ def _show(built: Any) -> None:
 def _as_json(built: Any) -> dict[str, Any]:
     version = built.version
     value = {"version": version.name, "digest": version.digest, "new": built.new}
-    value["folder"] = str(built.folder)
+    value |= {"folder": str(built.folder), "place": built.place}
     if built.facts is not None:
         from autods.report.summary import to_json
 

@@ -1,7 +1,7 @@
 """Making the catalog's refs what the sources list today; only changes are written."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import now, refs
+from autods.errors import AutodsError, SourceError
 from autods.records import Ref
 from autods.run import batched
 
@@ -86,6 +87,16 @@ def _drop_repeated(db: sa.Connection) -> int:
     if db.dialect.name == "postgresql":
         db.execute(sa.text(f"ANALYZE {_listed.name}"))  # Nobody else counts a temporary table.
     return repeated
+
+
+def refs_of(source: Callable[[], Iterator[Ref]]) -> Iterator[Ref]:
+    """List a source; whatever a user's own function raises is one sentence."""
+    try:
+        yield from source()
+    except (AutodsError, OSError):
+        raise
+    except Exception as error:
+        raise SourceError(f"a source failed: {type(error).__name__}: {error}") from error
 
 
 def listing_lock(dataset: str) -> str:

@@ -5,7 +5,7 @@ import functools
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from autods.dedup.confirm import same_picture
 from autods.dedup.decide import DedupPolicy
 from autods.dedup.place import Placing, place
 from autods.engine import Engine, LocalEngine
-from autods.errors import AutodsError, SourceError, UnreachableError
-from autods.ingest.listing import Listing, count_refs, list_refs, listing_lock
+from autods.errors import AutodsError, UnreachableError
+from autods.ingest.listing import Listing, count_refs, list_refs, listing_lock, refs_of
 from autods.label.ledger import enter_source_labels, in_force, say
 from autods.label.weak import WeakLabels, weak_labels
 from autods.recipes.bond import bind
@@ -31,10 +31,9 @@ from autods.recipes.history import Journal
 from autods.recipes.intake import Intake, check_budget, fingerprint, take
 from autods.recipes.layout import is_laid_out, lay_out
 from autods.recipes.passing import FINGERPRINT, PRELOAD, same_bytes_pixels
-from autods.recipes.publish import publish
+from autods.recipes.publish import place_of, publish
 from autods.recipes.state import plain, refused, state, text_of
 from autods.recipes.tiers import settle_tiers
-from autods.records import Ref
 from autods.run import Context, Progress, Silent, WorkflowStep, run_steps
 from autods.versions import Version, find_version, freeze
 from autods.workspace import Workspace
@@ -42,11 +41,15 @@ from autods.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What a build ended in; `new` tells whether anything differed from the last version."""
+    """What a build ended in; `new` tells whether anything differed from the last version.
+
+    The version lies in `place`: in `folder`, or in the store alone if another machine made it.
+    """
 
     version: Version
     new: bool
     folder: Path
+    place: str
     facts: Any = field(repr=False)
 
 
@@ -70,10 +73,12 @@ def ingest(
     at once, on any number of machines; a later `build` makes the version.
     """
     job = _Build(workspace, plan, progress or Silent())
+    job.journal = Journal(job.catalog, job.dataset_id, "ingest")
     try:
         with job.journal:
             steps = job.intake_steps(listing=listing)
             done = run_steps(steps, {}, job.progress, patience=job.patience)
+            job.journal.finish({"taken_in": done["ingested"]})
     finally:
         job.close()
     return int(done["ingested"])
@@ -120,7 +125,10 @@ class _Build:
             self.close()
         version = self._version(context)
         folder = self.workspace.dataset_folder(version.dataset, version.number)
-        return Built(version=version, new=self.new, folder=folder, facts=context.get("facts"))
+        place = place_of(self.workspace, version)
+        return Built(
+            version=version, new=self.new, folder=folder, place=place, facts=context.get("facts")
+        )
 
     def close(self) -> None:
         """Stop the workers, if they were started."""
@@ -178,7 +186,7 @@ class _Build:
     def list_sources(self, _: Context) -> Context:
         """Ask the sources what there is; the catalog's refs become that."""
         bind(self.catalog, self.store)
-        found = itertools.chain.from_iterable(map(_refs_of, self.plan.sources))
+        found = itertools.chain.from_iterable(map(refs_of, self.plan.sources))
         listing = list_refs(self.catalog, self.dataset_id, found)
         return {"listing": asdict(listing)}
 
@@ -333,13 +341,3 @@ class _Build:
             return False
         version = find_version(self.catalog, f"{self.recipe.name}@v{number}")
         return is_laid_out(self.workspace, self.recipe, number, version.digest)
-
-
-def _refs_of(source: Callable[[], Iterator[Ref]]) -> Iterator[Ref]:
-    """List a source; whatever a user's own function raises is one sentence."""
-    try:
-        yield from source()
-    except (AutodsError, OSError):
-        raise
-    except Exception as error:
-        raise SourceError(f"a source failed: {type(error).__name__}: {error}") from error

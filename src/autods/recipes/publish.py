@@ -28,6 +28,14 @@ def is_published(store: Store, dataset: str, number: int, digest: str) -> bool:
     return is_far(store) and _published(store, published_prefix(dataset, number)) == digest
 
 
+def place_of(workspace: Workspace, version: Version) -> str:
+    """Name the place where a version's files are: the folder here, else where it was published."""
+    folder = workspace.dataset_folder(version.dataset, version.number)
+    if folder.exists() or not is_far(workspace.store):
+        return str(folder)
+    return f"{workspace.store.url.rstrip('/')}/{published_prefix(version.dataset, version.number)}"
+
+
 def digest_in(path: Path) -> str | None:
     """Read which version a `version.txt` stands for; None if there is none."""
     return _digest(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -13,6 +13,7 @@ from autods.settings import Settings, without_password
 from autods.store import LocalStore, NearStore, Store, open_store
 
 FOLDER = ".autods"
+NOTE = "places.json"
 PLACES = ("catalog", "store", "cold_store")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -33,12 +34,12 @@ class Workspace:
         self.home = self.root / FOLDER
         if not self.home.is_dir():
             raise PlaceError(f"{self.root} is no workspace: run `autods init` there")
-        self._known = self._remembered()
+        self._known = remembered(self.home)
         self._said = {name: place for name, place in (self._known | dict(places or {})).items()
                       if place != ""}  # fmt: skip
         self.settings = Settings.read(self.root, self._said)
         self.catalog = Catalog(self.settings.catalog_url(str(self.home / "catalog.db")))
-        self.store = _store(self.settings, self.home)
+        self.store = store_of(self.settings, self.home)
         if remember:
             self.remember()
 
@@ -59,19 +60,6 @@ class Workspace:
         """Close the catalog."""
         self.catalog.close()
 
-    @property
-    def _note(self) -> Path:
-        return self.home / "places.json"
-
-    def _remembered(self) -> dict[str, str]:
-        try:
-            found = json.loads(self._note.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise PlaceError(f"{self._note} cannot be read: {error}") from error
-        return {name: str(found[name]) for name in PLACES if name in found}
-
     def remember(self) -> None:
         """Note the places that a recipe or a command named; a secret is never noted.
 
@@ -83,7 +71,7 @@ class Workspace:
             if name in self._said and self.settings.origin(name) == "recipe"
         }
         if now != self._known:
-            _write(self._note, json.dumps(now, indent=1) + "\n")
+            _write(self.home / NOTE, json.dumps(now, indent=1) + "\n")
 
     def refuse_overruled(self, said: Mapping[str, Any]) -> None:
         """Refuse places that were named while the environment or `.env` names others."""
@@ -93,7 +81,18 @@ class Workspace:
                 raise UsageError(f"{origin} names another {name.replace('_', ' ')}: unset it first")
 
 
-def _store(settings: Settings, home: Path) -> Store:
+def remembered(home: Path) -> dict[str, str]:
+    """Give the places that a workspace noted; raises PlaceError if the note cannot be read."""
+    try:
+        found = json.loads((home / NOTE).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise PlaceError(f"{home / NOTE} cannot be read: {error}") from error
+    return {name: str(found[name]) for name in PLACES if name in found}
+
+
+def store_of(settings: Settings, home: Path) -> Store:
     """Open the store, with a near copy if it is far; whoever has no bucket needs no keys."""
     hot, cold = settings.store_url(str(home / "store")), settings.cold_store_url()
     far = any(url and url.startswith("s3://") for url in (hot, cold))

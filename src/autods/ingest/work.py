@@ -158,4 +158,6 @@ def writable(store: Store) -> None:
     try:
         store.put("raw/probe/empty", b"")
     except PlaceError as error:
-        raise PlaceError(f"the store {store.url} cannot be written: {error}") from error
+        if str(error).startswith("the store"):
+            raise  # It says all by itself.
+        raise type(error)(f"the store {store.url} cannot be written: {error}") from error

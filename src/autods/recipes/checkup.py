@@ -14,7 +14,7 @@ from autods.recipes.bond import is_bound, places_of
 from autods.recipes.placecheck import look_at_catalog, look_at_store
 from autods.settings import Settings
 from autods.store import LocalStore, Store, asset_key, sha256_in
-from autods.workspace import Workspace, find
+from autods.workspace import FOLDER, NOTE, Workspace, find, remembered, store_of
 
 _LOW = 2 * 2**30
 
@@ -53,29 +53,44 @@ def _findings(start: Path) -> Iterator[Finding]:
         yield Finding("workspace", False, f"none at {start} or above", "run `autods init`")
         return
     yield Finding("workspace", True, str(root))
+    home = root / FOLDER
+    try:
+        settings = Settings.read(root, remembered(home))
+        store = store_of(settings, home)
+    except AutodsError as error:
+        yield Finding("settings", False, str(error), "docs/settings.md")
+        return
+    yield Finding("settings", True, _said(settings))
     try:
         place = Workspace(root)
     except AutodsError as error:
-        yield Finding("places", False, str(error), "mend what the sentence names")
+        yield Finding("catalog", False, str(error))
+        yield from _looked_at(store)
         return
-    yield Finding("settings", True, _said(place.settings))
     yield from _place("catalog", look_at_catalog(place.catalog))
-    for name, store in places_of(place.store):
-        yield from _place(name, look_at_store(store))
-        if isinstance(store, LocalStore):
-            yield _disk(f"{name} disk", store.root)
-    stranger = _bond(place)
-    yield stranger
-    if stranger.ok:
+    if not place.catalog.is_local and (home / "catalog.db").exists():
+        yield Finding("catalog", True, f"{home / 'catalog.db'} lies unused beside it")
+    yield from _looked_at(store)
+    bond = _bond(place)
+    yield bond
+    if bond.ok:
         yield _blobs(place)
     yield _disk("disk", place.root)
     place.close()
 
 
+def _looked_at(whole: Store) -> Iterator[Finding]:
+    for name, store in places_of(whole):
+        yield from _place(name, look_at_store(store))
+        if isinstance(store, LocalStore):
+            yield _disk(f"{name} disk", store.root)
+
+
 def _said(settings: Settings) -> str:
     """Name what is set, and where; defaults are in the documentation."""
-    said = settings.as_json()
-    named = [f"{key} ({it['origin']})" for key, it in said.items() if it["origin"] != "default"]
+    where = {key: it["origin"] for key, it in settings.as_json().items()}
+    noted = {"recipe": f"{FOLDER}/{NOTE}"}  # A recipe's and `init`'s places are noted there.
+    named = [f"{k} ({noted.get(o, o)})" for k, o in where.items() if o != "default"]
     return ", ".join(named) or "all defaults"
 
 
@@ -85,7 +100,7 @@ def _place(name: str, looks: Iterator[tuple[bool, str, str]]) -> Iterator[Findin
         for ok, found, advice in looks:
             yield Finding(name, ok, found, advice)
     except (AutodsError, OSError) as error:
-        yield Finding(name, False, str(error), "mend the place, or name another")
+        yield Finding(name, False, str(error), "mend what the sentence names")
 
 
 def _bond(place: Workspace) -> Finding:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -318,3 +319,60 @@ def test_a_lock_goes_with_its_process(catalog: Catalog, catalog_url: str) -> Non
     holder.join()
     with catalog.lock("cats", waiting=lambda: None):
         pass
+
+
+def test_who_has_lost_a_lock_writes_nothing_more(postgres: Postgres, postgres_url: str) -> None:
+    database = postgres_url.rsplit("/", 1)[1]
+
+    def write(catalog: Catalog) -> None:
+        with catalog.lock("cats"):
+            catalog.dataset_id("before")
+            postgres.terminate_connections(database)
+            catalog.dataset_id("after")
+
+    with closing(Catalog(postgres_url)) as catalog:
+        with pytest.raises(UnreachableError):
+            write(catalog)
+        with catalog.read() as db:
+            assert list(db.scalars(sa.select(datasets.c.name))) == ["before"]
+        with catalog.lock("cats"):  # Taken again, it is as good as new.
+            assert catalog.dataset_id("after") > 0
+
+
+def test_a_lock_outlives_a_server_s_impatience(postgres: Postgres, postgres_url: str) -> None:
+    database = postgres_url.rsplit("/", 1)[1]
+    postgres.execute(f"ALTER DATABASE {database} SET idle_session_timeout = '200ms'")
+    with closing(Catalog(postgres_url)) as catalog, catalog.lock("cats"):
+        time.sleep(0.6)
+        assert catalog.is_held("cats")
+        catalog.dataset_id("cats")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_all_text_is_refused(
+    postgres: Postgres, postgres_url: str, encoding: str
+) -> None:
+    name = f"t_{encoding.lower()}"
+    locale = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' {locale}")
+    try:
+        with pytest.raises(PlaceError, match=f"keeps text as {encoding}"):
+            Catalog(postgres.url(name))
+    finally:
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_server_s_taste_of_encodings_is_no_matter(postgres: Postgres, postgres_url: str) -> None:
+    database = postgres_url.rsplit("/", 1)[1]
+    postgres.execute(f"ALTER DATABASE {database} SET client_encoding = 'LATIN1'")
+    with closing(Catalog(postgres_url)) as catalog, catalog.begin() as db:
+        catalog.load(db, datasets, [{"name": "猫", "created_at": tables.now()}])
+        assert list(db.scalars(sa.select(datasets.c.name))) == ["猫"]
+
+
+def test_a_password_in_the_query_of_a_url_is_not_shown(postgres_url: str) -> None:
+    url = sa.make_url(postgres_url)
+    hidden = url._replace(password=None).update_query_dict({"password": str(url.password)})
+    with closing(Catalog(hidden.render_as_string(hide_password=False))) as catalog:
+        assert str(url.password) not in catalog.url
+        assert "***" in catalog.url

@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "autods"
 
 FLOORS = (
-    {"errors", "records", "settings"},
+    {"errors", "records", "settings", "storable"},
     {"store", "catalog", "engine"},
     {"run", "workspace"},
     {"sources", "ingest", "validate", "features", "dedup", "label", "assemble"},

@@ -143,3 +143,12 @@ def test_what_a_killed_run_had_claimed_is_free_at_once(catalog: Catalog, catalog
         mine.rewind()
         there += [ref.id for ref in mine.take(remote=False)]
         assert sorted(set(there)) == list(range(1, 16))
+
+
+def test_the_case_of_a_scheme_is_no_matter(catalog: Catalog) -> None:
+    dataset_id = catalog.dataset_id("cats")
+    names = ["HTTP://example.org/a.jpg", "Https://example.org/b.jpg", "file:///c.jpg"]
+    list_refs(catalog, dataset_id, [Ref(uri=n, source="s", location=n) for n in names])
+    with Claims(catalog, dataset_id, FINGERPRINT, page=10) as mine:
+        assert [ref.id for ref in mine.take(remote=True)] == [1, 2]
+        assert [ref.id for ref in mine.take(remote=False)] == [3]

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from autods.catalog import Catalog, tables
-from autods.ingest.listing import Listing, list_refs
+from autods.ingest.listing import Listing, add_refs, list_refs
 from autods.records import Ref
 
 A, B, C = (Ref(uri=u, source="s", location=f"file:///{u}", stamp="1:1") for u in "abc")
@@ -85,3 +85,20 @@ def test_a_source_that_breaks_half_way_changes_nothing(catalog: Catalog) -> None
     with pytest.raises(ZeroDivisionError):
         list_refs(catalog, 1, refs)  # type: ignore[arg-type]
     assert live(catalog) == [(1, "a")]
+
+
+def test_what_no_database_holds_is_listed_all_the_same(catalog: Catalog) -> None:
+    """Whatever a user's own source says: a NUL, half a character, a number that is none."""
+    odd = "a\0b\udce9" + "x" * 5000
+    meta = {"n": float("nan"), "i": float("inf"), "big": 10**40, odd: odd}
+    ref = Ref(uri=odd, source=odd, location=odd, stamp=odd, label=odd, caption=odd, meta=meta)
+    assert list_refs(catalog, 1, [ref, A]).new == 2
+    assert list_refs(catalog, 1, [ref, A]) == Listing(2, 0, 0, 0, 0)
+    assert add_refs(catalog, 1, [ref, A]) == [1, 2]
+
+
+def test_many_inputs_are_added_at_once(catalog: Catalog) -> None:
+    wanted = [Ref(uri=f"{n}", source="s", location=f"file:///{n}") for n in range(12_000)]
+    ids = add_refs(catalog, 1, wanted)
+    assert len(set(ids)) == 12_000
+    assert add_refs(catalog, 1, wanted[::-1]) == ids[::-1]

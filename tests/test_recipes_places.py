@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from PIL import Image
 from autods.catalog.tables import blobs
 from autods.recipes import tiers
 from autods.run import Silent
-from autods.store import LocalStore, TieredStore, asset_key
+from autods.settings import S3Access
+from autods.store import LocalStore, TieredStore, asset_key, open_store
 from autods.workspace import Workspace
 from autods.workspace import open as open_workspace
 from services.fixtures import S3Place
@@ -313,3 +315,99 @@ def test_an_init_that_fails_leaves_nothing_behind(autods: Autods, tmp_path: Path
     failed = autods("init", tmp_path, "--catalog", "postgresql://me@127.0.0.1:1/x")
     assert failed.returncode == 4
     assert not (tmp_path / ".autods").exists()
+
+
+def test_a_damaged_copy_in_one_tier_is_removed_and_the_whole_one_kept(
+    tiered: Workspace, autods: Autods, tmp_path: Path
+) -> None:
+    store = tiered.store
+    assert isinstance(store, TieredStore)
+    key = next(iter(store.hot.keys("raw/")))
+    data = store.hot.get(key)
+    store.cold.put(key, data)
+    store.hot.delete(key)
+    store.hot.put(key, b"rotten")
+    done = autods("doctor", "--repair", "--thorough", "-w", tmp_path)
+    assert "0 missing, 0 damaged" in done.stdout
+    assert not store.hot.has(key)
+    assert store.get(key) == data
+
+
+def test_what_is_taken_in_again_does_not_stay_in_both_tiers(
+    recipe: Path, build: Build, tmp_path: Path
+) -> None:
+    written = recipe.read_text()
+    recipe.write_text(written + "cold_store: cold\nhot_storage_threshold: 2\n")
+    build(recipe, "-w", tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text(recipe.read_text().replace("name: noise", "name: other"))
+    build(other, "-w", tmp_path)
+    found = where(tmp_path, tmp_path / "cold")
+    assert sorted(found.values()) == ["cold"] * 10 + ["hot"] * 2
+    assert tiers_of(tmp_path) == found
+
+
+def test_tiers_of_one_catalog_are_settled_one_after_the_other(tiered: Workspace) -> None:
+    said: list[str] = []
+
+    class Told(Silent):
+        def step(self, name: str, total: int | None = None) -> None:
+            said.append(name)
+            released.set()
+
+    released = threading.Event()
+
+    def hold() -> None:
+        with tiered.catalog.lock("-tiers-"):
+            ready.set()
+            released.wait(30)
+
+    ready = threading.Event()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert ready.wait(30)
+    tiers.settle_tiers(tiered.catalog, tiered.store, 1, "policy", 2, Told())
+    holder.join()
+    assert said == ["waiting for others' tiers"]
+
+
+def test_what_another_left_half_published_is_written_anew(
+    recipe: Path, autods: Autods, tree: Tree, tmp_path: Path, s3_place: S3Place
+) -> None:
+    keys = os.environ | s3_place.environment() | {"AUTODS_STORE": s3_place.url}
+    done = json.loads(autods("build", recipe, "-w", tmp_path / "one", "--json", env=keys).stdout)
+    access = S3Access(s3_place.endpoint, s3_place.access_key, s3_place.secret_key)
+    store = open_store(s3_place.url, access)
+    key = next(key for key in store.keys("shards/noise/v1/") if key.endswith(".tar"))
+    whole = store.get(key)
+    store.delete("shards/noise/v1/version.txt")
+    for name, data in ((key, b"x" * len(whole)), ("shards/noise/v1/digest.txt", b"0" * 64)):
+        store.delete(name)
+        store.put(name, data)
+    again = autods("build", recipe, "-w", tmp_path / "two", env=keys)
+    assert again.returncode == 0, again.stderr
+    assert store.get(key) == whole
+    assert done["digest"] in store.get("shards/noise/v1/version.txt").decode()
+
+
+@pytest.mark.parametrize("note", ["null", "[]", "{", '"x"'])
+def test_a_note_of_places_that_is_none_is_one_sentence(
+    autods: Autods, tmp_path: Path, note: str
+) -> None:
+    autods("init", tmp_path)
+    (tmp_path / ".autods" / "places.json").write_text(note)
+    done = autods("log", "-w", tmp_path)
+    assert (done.returncode, "places.json" in done.stderr) == (4, True)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_secret_of_a_bad_url_is_shown(build: Build, autods: Autods, tmp_path: Path) -> None:
+    urls = ["http://u:hush@h/a\tb.jpg", "http//h/a.jpg?token=hush", "file:///x?sig=hush"]
+    rows = "\n".join(urls)
+    (tmp_path / "list.txt").write_text(rows)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: bad\nsources: [{urls: list.txt}]\nvalidate: {error_budget: 1.0}\n")
+    autods("build", recipe, "-w", tmp_path)
+    told = autods("show", "--refused", "-w", tmp_path, "--json")
+    assert len(json.loads(told.stdout)) == 3
+    assert "hush" not in told.stdout

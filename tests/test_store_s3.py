@@ -338,7 +338,7 @@ except PlaceError as error:
 
 def test_without_obstore_the_package_to_install_is_named() -> None:
     said = subprocess.check_output([sys.executable, "-c", ALONE], text=True)
-    assert said == "the store s3://bucket needs obstore: pip install 'autods[s3]'\n"
+    assert said == "the store s3://bucket needs obstore: pip install obstore\n"
 
 
 FORK = """

@@ -1,5 +1,6 @@
 """The SDK: seed 4's names over the stages, for scripts and notebooks."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from autods.recipes.file import folder_plan, read_recipe
 from autods.recipes.intake import Intake, take
 from autods.recipes.passing import PRELOAD
 from autods.records import Ref, Refusal
-from autods.run import Silent
+from autods.run import Silent, batched
 from autods.settings import shown_url
 from autods.sources.files import file_location
 from autods.store import asset_key
@@ -131,10 +132,12 @@ class IngestClient:
             sa.select(refs, blobs.c.sha256, first.c.ref_id.label("first_id"))
             .outerjoin(blobs, blobs.c.id == refs.c.asset_id)
             .outerjoin(first, first.c.asset_id == refs.c.asset_id)
-            .where(refs.c.id.in_(ids))
         )
+        rows: dict[int, dict[str, Any]] = {}
         with self.workspace.catalog.read() as db:
-            rows = {row["id"]: _outcome(row) for row in db.execute(query).mappings()}
+            for some in batched(ids, 5000):
+                found = db.execute(query.where(refs.c.id.in_(some))).mappings()
+                rows |= {row["id"]: _outcome(row) for row in found}
         return [rows[i] for i in ids]
 
 
@@ -190,12 +193,16 @@ def build(recipe: str | Path, workspace: Workspace | str | Path = ".") -> Built:
 
 
 def _ref(url: str, source: str, license_: str | None) -> Ref:
-    path = Path(url) if "://" not in url else None
-    if path is not None and path.is_file():
+    if "://" not in url and os.path.isfile(url):  # noqa: PTH113 - Path's own raises for odd names
+        path = Path(url)
         stat = path.stat()
         stamp, location = f"{stat.st_size}:{stat.st_mtime_ns}", file_location(str(path.absolute()))
         return Ref(uri=url, source=source, location=location, stamp=stamp, license=license_)
-    location = url if "://" in url else f"refused:bad-url:neither a URL nor a file: {url[:200]!r}"
+    location = (
+        url
+        if "://" in url
+        else f"refused:bad-url:neither a URL nor a file: {shown_url(url)[:200]!r}"
+    )
     return Ref(uri=shown_url(url), source=source, location=location, license=license_)
 
 

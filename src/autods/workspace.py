@@ -1,6 +1,7 @@
 """One door to a place of work: its catalog, its store, and where results are laid out."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -89,6 +90,8 @@ def remembered(home: Path) -> dict[str, str]:
         return {}
     except (OSError, ValueError) as error:
         raise PlaceError(f"{home / NOTE} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise PlaceError(f"{home / NOTE} is no mapping of places: remove it, or mend it")
     return {name: str(found[name]) for name in PLACES if name in found}
 
 
@@ -102,7 +105,7 @@ def store_of(settings: Settings, home: Path) -> Store:
 
 def _write(path: Path, text: str) -> None:
     try:
-        temporary = path.with_suffix(".new")
+        temporary = path.with_suffix(f".{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:

@@ -12,9 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from autods.catalog import bulk, tables
 from autods.catalog.answers import places_errors
-from autods.catalog.locks import AdvisoryLocks, FileLocks, Locks, hold
+from autods.catalog.locks import AdvisoryLocks, FileLocks, Held, Locks, hold
 from autods.catalog.schema import NAMESPACE, SCHEMA, migrate
 from autods.errors import PlaceError, UsageError
+from autods.settings import shown_url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,9 +33,10 @@ class Catalog:
 
     def __init__(self, url: str) -> None:
         full = _url(url)
-        self.url = full.render_as_string(hide_password=True)
+        self.url = shown_url(full.render_as_string(hide_password=False))
         self.is_local = full.get_backend_name() == "sqlite"
         self._engine = _sqlite(full) if self.is_local else _postgres(full)
+        self._held: list[Held] = []
         self._locks: Locks = (
             FileLocks(Path(full.database or "")) if self.is_local else AdvisoryLocks(self._engine)
         )
@@ -50,6 +52,8 @@ class Catalog:
         """Open one transaction: all of it is kept, or none."""
         with places_errors(self.url), self._engine.execution_options(write=True).begin() as db:
             yield db
+            for held in self._held:  # Whoever has lost what it held must not write as if it had it.
+                held.check()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -113,18 +117,29 @@ class Catalog:
         """Hold a name for oneself: global operators of one dataset run one at a time.
 
         Where another process holds it, `waiting` is called once and its end waited for; without
-        `waiting`, PlaceError is raised. The lock goes with its process, however that ends.
+        `waiting`, PlaceError is raised. The lock goes with its process, however that ends; where
+        its connection is cut, no transaction is kept any more until it is let go of.
         """
-        with places_errors(self.url), hold(self._locks, name, waiting):
+        with places_errors(self.url), hold(self._locks, name, waiting) as held:
+            self._held.append(held)
+            try:
+                yield
+            finally:
+                self._held.remove(held)
+
+    @contextlib.contextmanager
+    def sign_of_life(self, name: str) -> Iterator[None]:
+        """Hold a name that tells others that we live, and nothing else; its loss is no matter."""
+        with places_errors(self.url), hold(self._locks, name, None):
             yield
 
     def is_held(self, name: str) -> bool:
         """Tell whether a process that lives holds a name."""
         with places_errors(self.url):
-            release = self._locks.take(name)
-        if release is not None:
-            release()
-        return release is None
+            held = self._locks.take(name)
+        if held is not None:
+            held.release()
+        return held is None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -180,10 +195,14 @@ def _postgres(url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 10, "application_name": "autods"},
+            connect_args={
+                "connect_timeout": 10,
+                "application_name": "autods",
+                "client_encoding": "utf8",
+            },
         )
     except ModuleNotFoundError as error:
-        needs = "needs psycopg: pip install 'autods[postgres]'"
+        needs = "needs psycopg: pip install 'psycopg[binary]'"
         raise PlaceError(f"the catalog {url.render_as_string()} {needs}") from error
     sa.event.listen(engine, "connect", _tune_postgres)
     # What it would print of a lost connection is in the error, too.

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -14,32 +15,44 @@ from autods.errors import PlaceError
 POLL = 0.25
 
 
+class Held(Protocol):
+    """A name that is held."""
+
+    def check(self) -> None:
+        """See that it is held still; raises what the database raises of a lost connection."""
+        ...
+
+    def release(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Locks(Protocol):
     """What can hold names."""
 
-    def take(self, name: str) -> Callable[[], None] | None:
-        """Take a name and give what lets go of it; None if another holds it."""
+    def take(self, name: str) -> Held | None:
+        """Take a name; None if another holds it."""
         ...
 
 
 @contextlib.contextmanager
-def hold(locks: Locks, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
+def hold(locks: Locks, name: str, waiting: Callable[[], None] | None) -> Iterator[Held]:
     """Hold a name; where another holds it, call `waiting` once and wait, or refuse if it is None.
 
     Raises PlaceError.
     """
-    release = locks.take(name)
-    if release is None and waiting is None:
+    held = locks.take(name)
+    if held is None and waiting is None:
         raise PlaceError(f"another process is at work on {name!r}: wait for it")
-    if release is None and waiting is not None:
+    if held is None and waiting is not None:
         waiting()
-    while release is None:
+    while held is None:
         time.sleep(POLL)
-        release = locks.take(name)
+        held = locks.take(name)
     try:
-        yield
+        yield held
     finally:
-        release()
+        held.release()
 
 
 class FileLocks:
@@ -48,8 +61,8 @@ class FileLocks:
     def __init__(self, database: Path) -> None:
         self._database = database
 
-    def take(self, name: str) -> Callable[[], None] | None:
-        """Take a name and give what lets go of it; None if another holds it."""
+    def take(self, name: str) -> Held | None:
+        """Take a name; None if another holds it."""
         path = self._database.with_name(f"{self._database.name}.{name}.lock")
         file = path.open("w")
         try:
@@ -60,7 +73,7 @@ class FileLocks:
         if not _is_still(path, file):  # Its holder removed it between our two calls.
             file.close()
             return self.take(name)
-        return lambda: _let_go(path, file)
+        return _HeldFile(path, file)
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:
@@ -72,9 +85,18 @@ def _is_still(path: Path, file: IO[str]) -> bool:
         return False
 
 
-def _let_go(path: Path, file: IO[str]) -> None:
-    path.unlink(missing_ok=True)
-    file.close()
+@dataclass(frozen=True)
+class _HeldFile:
+    path: Path
+    file: IO[str]
+
+    def check(self) -> None:
+        """Find it held: the system takes a lock from nobody."""
+
+    def release(self) -> None:
+        """Let go of it."""
+        self.path.unlink(missing_ok=True)
+        self.file.close()
 
 
 class AdvisoryLocks:
@@ -83,15 +105,16 @@ class AdvisoryLocks:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def take(self, name: str) -> Callable[[], None] | None:
-        """Take a name and give what lets go of it; None if another holds it."""
+    def take(self, name: str) -> Held | None:
+        """Take a name; None if another holds it."""
         db = self._engine.connect()
         try:
             # A machine that loses its power says no goodbye: the server has to notice.
             for setting, seconds in (("idle", 30), ("interval", 10), ("count", 3)):
                 db.execute(sa.text(f"SET tcp_keepalives_{setting} = {seconds}"))
+            db.execute(sa.text("SET idle_session_timeout = 0"))  # Holding is not idling.
             if db.scalar(_said("pg_try_advisory_lock", name)):
-                return lambda: _end(db, name)
+                return _HeldSession(db, name)
         except BaseException:
             db.invalidate()
             db.close()
@@ -105,8 +128,17 @@ def _said(function: str, name: str) -> sa.TextClause:
     return call.bindparams(name=f"autods {name}")
 
 
-def _end(db: sa.Connection, name: str) -> None:
-    """Let go of a name; if the connection is lost already, so is the lock."""
-    with contextlib.suppress(sa.exc.DBAPIError):
-        db.execute(_said("pg_advisory_unlock", name))
-    db.close()
+@dataclass(frozen=True)
+class _HeldSession:
+    db: sa.Connection
+    name: str
+
+    def check(self) -> None:
+        """See that the session lives: the lock goes with it."""
+        self.db.execute(sa.text("SELECT 1"))
+
+    def release(self) -> None:
+        """Let go of it; if the connection is lost already, so is the lock."""
+        with contextlib.suppress(sa.exc.DBAPIError, sa.exc.PendingRollbackError):
+            self.db.execute(_said("pg_advisory_unlock", self.name))
+        self.db.close()

@@ -250,7 +250,14 @@ def _firsts(dataset_id: int, *among: sa.ColumnElement[bool]) -> sa.Subquery:
 def _waiting(placing: Placing) -> list[int]:
     firsts = _firsts(placing.dataset_id)
     placed = sa.exists().where(placing.mine, placements.c.asset_id == firsts.c.asset_id)
-    query = sa.select(firsts.c.asset_id).where(~placed).order_by(firsts.c.ref_id)
+    # Another run may still be taking in what arrived before: nobody is placed ahead of his turn.
+    undone = sa.select(sa.func.min(refs.c.id)).where(
+        refs.c.dataset_id == placing.dataset_id,
+        refs.c.gone_at.is_(None),
+        refs.c.fingerprint.is_(None),
+    )
+    turn = firsts.c.ref_id < sa.func.coalesce(undone.scalar_subquery(), 1 << 62)
+    query = sa.select(firsts.c.asset_id).where(~placed, turn).order_by(firsts.c.ref_id)
     with placing.catalog.read() as db:
         return list(db.scalars(query))
 

@@ -167,5 +167,6 @@ def _up_to(taken: list[tuple[int, int]], page: Sequence[Any]) -> Sequence[Any]:
 
 
 def _is_remote() -> sa.ColumnElement[bool]:
-    http = sa.or_(refs.c.location.startswith("http://"), refs.c.location.startswith("https://"))
+    scheme = sa.func.lower(sa.func.substr(refs.c.location, 1, 8))
+    http = sa.or_(scheme.startswith("http://"), scheme.startswith("https://"))
     return sa.and_(refs.c.asset_id.is_(None), http)

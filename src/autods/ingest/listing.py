@@ -12,6 +12,7 @@ from autods.catalog.tables import now, refs
 from autods.errors import AutodsError, SourceError
 from autods.records import Ref
 from autods.run import batched
+from autods.storable import printable, storable
 
 _SAID = ("location", "license", "label", "caption", "meta")
 
@@ -109,10 +110,16 @@ def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[i
 
     One that failed before is tried again.
     """
-    at = now()
-    rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in wanted]
-    for row in rows:
-        del row["position"]
+    at, ids = now(), list[int]()
+    for some in batched(wanted, 5000):
+        rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in some]
+        for row in rows:
+            del row["position"]
+        ids += _added(catalog, dataset_id, rows)
+    return ids
+
+
+def _added(catalog: Catalog, dataset_id: int, rows: list[dict[str, object]]) -> list[int]:
     uris = sorted({str(row["uri"]) for row in rows})
     with catalog.begin() as db:
         catalog.insert_new(db, refs, rows)
@@ -137,9 +144,9 @@ def count_refs(catalog: Catalog, dataset_id: int) -> int:
 
 
 def _row(ref: Ref, position: int) -> dict[str, object]:
-    said = {name: getattr(ref, name) for name in _SAID}
-    key = {name: short(getattr(ref, name), most) for name, most in _KEY.items()}
-    return {"position": position, **key, **said, "meta": dict(ref.meta)}
+    said = {name: storable(getattr(ref, name)) for name in _SAID}
+    key = {name: short(printable(getattr(ref, name)), most) for name, most in _KEY.items()}
+    return {"position": position, **key, **said}
 
 
 def short(name: str, most: int) -> str:

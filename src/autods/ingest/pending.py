@@ -80,6 +80,9 @@ def _keep_assets(catalog: Catalog, db: sa.Connection, held: Sequence[Arrival]) -
     rows = [{"sha256": a.sha256, "size": a.size, "created_at": at} for a in ordered]
     catalog.insert_new(db, blobs, rows)
     names = [a.sha256 for a in held]
+    # Taken in again, the bytes went to the hot store: there they are one too many.
+    again = (blobs.c.sha256.in_(names), blobs.c.tier == "cold", blobs.c.leaving.is_(None))
+    db.execute(sa.update(blobs).where(*again).values(leaving="hot"))
     query = sa.select(blobs.c.sha256, blobs.c.id).where(blobs.c.sha256.in_(names))
     return {row.sha256: row.id for row in db.execute(query)}
 

@@ -340,4 +340,5 @@ class _Build:
         if number is None:
             return False
         version = find_version(self.catalog, f"{self.recipe.name}@v{number}")
-        return is_laid_out(self.workspace, self.recipe, number, version.digest)
+        laid_out = is_laid_out(self.workspace, self.recipe, number, version.digest)
+        return laid_out and self.store.has(version.manifest)

@@ -18,7 +18,7 @@ from autods.records import Ref
 from autods.settings import Document, Keys, checked, checked_call, did_you_mean, shown_url
 from autods.sources import SOURCES, Source, load_source, name_of
 from autods.sources.files import folder_name
-from autods.sources.storable import printable
+from autods.storable import printable
 from autods.validate import Limits
 from autods.workspace import checked_name
 

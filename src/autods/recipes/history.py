@@ -29,7 +29,7 @@ class Journal:
         if self._id is not None:
             return False
         lock = f"run-{uuid.uuid4().hex}"
-        self._alive.enter_context(self._catalog.lock(lock))
+        self._alive.enter_context(self._catalog.sign_of_life(lock))
         killed = self._killed()
         row = {"dataset_id": self._dataset_id, "recipe": self._recipe, "stats": {"lock": lock}}
         row |= {"status": "running", "started_at": now()}

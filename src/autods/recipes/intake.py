@@ -28,6 +28,9 @@ from autods.store import asset_key
 from autods.validate import Limits
 from autods.workspace import Workspace
 
+SPOOLED = 600.0
+"""Seconds after which a folder of downloads that no living run has claimed is swept."""
+
 POLL = 0.25
 """Seconds between two looks at whether other runs are done."""
 
@@ -164,7 +167,8 @@ def _spool(intake: Intake, claims: Claims) -> Iterator[Path]:
     """Give this run a folder for downloads, and remove those that killed runs left."""
     spools = intake.workspace.folder("spool", str(intake.dataset_id))
     for left in spools.iterdir():
-        if left.name != claims.name and not intake.workspace.catalog.is_held(left.name):
+        old = time.time() - left.stat().st_mtime > SPOOLED
+        if old and not intake.workspace.catalog.is_held(left.name):
             shutil.rmtree(left, ignore_errors=True)
     yield intake.workspace.folder("spool", str(intake.dataset_id), claims.name)
 

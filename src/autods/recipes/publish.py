@@ -9,7 +9,7 @@ from autods.store import MissingError, S3Store, Store, TieredStore, far_of
 from autods.versions import Version
 from autods.workspace import Workspace
 
-_LAST = "version.txt"
+_FIRST, _LAST = "digest.txt", "version.txt"
 _LOCAL = ("images/",)
 """What is not published: the images lie in the store already, once."""
 
@@ -45,9 +45,9 @@ def _digest(text: str) -> str | None:
     return next((word for word in text.split() if re.fullmatch("[0-9a-f]{64}", word)), None)
 
 
-def _published(store: Store, prefix: str) -> str | None:
+def _published(store: Store, prefix: str, name: str = _LAST) -> str | None:
     try:
-        return _digest(far_of(store).get(prefix + _LAST).decode())
+        return _digest(far_of(store).get(prefix + name).decode())
     except MissingError:
         return None
 
@@ -61,10 +61,10 @@ def is_far(store: Store) -> bool:
 def publish(workspace: Workspace, version: Version) -> int:
     """Put what is laid out of a version into the store; returns how many files that were.
 
-    Where the store is a folder of this machine nothing is to be done. What is there with the same
-    size is left: a killed run goes on. `version.txt` comes last: who sees it sees all.
+    Where the store is a folder of this machine nothing is to be done. What a killed run of the same
+    version has sent is left as it is. `version.txt` comes last: who sees it sees all.
     """
-    store, sent = workspace.store, 0
+    store, sent = far_of(workspace.store), 0
     prefix = published_prefix(version.dataset, version.number)
     if not is_far(store):
         return 0
@@ -73,8 +73,10 @@ def publish(workspace: Workspace, version: Version) -> int:
             f"{store.url} holds another {version.name}, of another catalog, in {prefix}: give this "
             "catalog a store of its own, another PREFIX in s3://BUCKET/PREFIX say"
         )
+    begun = _published(store, prefix, _FIRST) == version.digest
+    store.put(prefix + _FIRST, version.digest.encode())
     for name, path in _files(workspace.dataset_folder(version.dataset, version.number)):
-        if store.size(prefix + name) != path.stat().st_size:
+        if not begun or store.size(prefix + name) != path.stat().st_size:
             store.put_file(prefix + name, path)
             sent += 1
     return sent

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import blobs, refs
-from autods.recipes.bond import bind
+from autods.recipes.bond import bind, places_of
 from autods.run import batched
 from autods.store import Store, asset_key, sha256_in
 from autods.workspace import Workspace
@@ -35,10 +35,9 @@ def repair(workspace: Workspace, *, thorough: bool = False, new_store: bool = Fa
     catalog, store = workspace.catalog, workspace.store
     bind(catalog, store, anew=new_store)
     assets = missing = damaged = 0
-    for batch in batched(_lost(catalog, store, thorough), BATCH):
+    for batch in batched(_states(catalog, store, thorough), BATCH):
         gone = [name for name, state in batch if state == "missing"]
         bad = [name for name, state in batch if state == "damaged"]
-        store.delete_many(map(asset_key, bad))
         _ask_again(catalog, gone + bad)
         assets += len(batch)
         missing += len(gone)
@@ -46,19 +45,38 @@ def repair(workspace: Workspace, *, thorough: bool = False, new_store: bool = Fa
     return Repaired(assets, missing, damaged)
 
 
-def _lost(catalog: Catalog, store: Store, thorough: bool) -> Iterator[tuple[str, str]]:
-    """Yield each asset with `there`, `missing` or `damaged`: two sorted lists, merged."""
-    held = (key.rpartition("/")[2] for key in store.keys("raw/"))
-    there = next(held, None)
+def _states(catalog: Catalog, store: Store, thorough: bool) -> Iterator[tuple[str, str]]:
+    """Yield each asset with `there`, `missing` or `damaged`; a damaged copy is removed.
+
+    Where there are two tiers, a copy that is sound in either is enough.
+    """
+    shelves = [_Shelf(place) for _, place in places_of(store)]
     for name in _names(catalog):
-        while there is not None and there < name:
-            there = next(held, None)
-        if there != name:
-            yield name, "missing"
-        elif thorough and sha256_in(store, asset_key(name)) != name:
-            yield name, "damaged"
-        else:
-            yield name, "there"
+        holding = [shelf.place for shelf in shelves if shelf.holds(name)]
+        bad = [place for place in holding if thorough and not _is_sound(place, name)]
+        for place in bad:
+            place.delete(asset_key(name))
+        whole = len(holding) > len(bad)
+        yield name, "there" if whole else "damaged" if bad else "missing"
+
+
+class _Shelf:
+    """One place and what it lists, asked for in the order of the names."""
+
+    def __init__(self, place: Store) -> None:
+        self.place = place
+        self._names = (key.rpartition("/")[2] for key in place.keys("raw/"))
+        self._next = next(self._names, None)
+
+    def holds(self, name: str) -> bool:
+        """Tell whether the place lists an asset; each is asked for after those before it."""
+        while self._next is not None and self._next < name:
+            self._next = next(self._names, None)
+        return self._next == name
+
+
+def _is_sound(place: Store, name: str) -> bool:
+    return sha256_in(place, asset_key(name)) == name
 
 
 def _names(catalog: Catalog) -> Iterator[str]:

@@ -22,7 +22,8 @@ def settle_tiers(
 ) -> int:
     """Keep the first `threshold` kept images of a dataset hot, and move the others to the cold.
 
-    First in order of arrival, as in seed 3. An asset that another dataset holds, too, stays hot.
+    First in order of arrival, as in seed 3. What another dataset keeps, too, is not sent away.
+    One build of a catalog does this at a time: an asset may be in many datasets.
     Returns how many were moved; with one store alone there is nothing to do.
 
     Each batch is copied and checked, then noted in the catalog, then removed where it came from.
@@ -31,6 +32,18 @@ def settle_tiers(
     store = far_of(store)
     if not isinstance(store, TieredStore):
         return 0
+    with catalog.lock("-tiers-", waiting=lambda: progress.step("waiting for others' tiers")):
+        return _settle(catalog, store, dataset_id, policy, threshold, progress)
+
+
+def _settle(
+    catalog: Catalog,
+    store: TieredStore,
+    dataset_id: int,
+    policy: str,
+    threshold: int,
+    progress: Progress,
+) -> int:
     _finish(catalog, store)
     moved = 0
     wanted = {

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from autods.errors import SourceError
 from autods.records import Ref
-from autods.sources.storable import printable, storable
+from autods.storable import printable, storable
 
 _EXPORTS = ("shards.json", "folder.json")
 """What marks a folder as an export; `export/` writes them."""

@@ -12,7 +12,7 @@ from autods.records import Ref
 from autods.settings import shown_url
 from autods.sources.files import file_location
 from autods.sources.rows import FAULT, LINE, Row, read_rows
-from autods.sources.storable import printable, storable
+from autods.storable import printable, storable
 
 # Nothing that stands for a control character or an undecodable byte is part of a URL.
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?!.*\\x[0-9a-f]{2})[^\0-\x1f\x7f]+", re.IGNORECASE)
@@ -99,10 +99,12 @@ def _place(url: str) -> str:
     """Say where a URL's bytes are; a list from elsewhere does not get to read files of ours."""
     found = _URL.fullmatch(url)
     if not found:
-        return _refused("bad-url", f"no URL: {url[:200]!r}")
+        return _refused("bad-url", f"no URL: {shown_url(url)[:200]!r}")
     scheme = found[1].lower()
     if scheme in {"file", "refused"}:
-        detail = f"a list may not name files of this machine (a `table` may): {url[:200]!r}"
+        detail = (
+            f"a list may not name files of this machine (a `table` may): {shown_url(url)[:200]!r}"
+        )
         return _refused("unsupported-scheme", detail)
     if "@" in url.partition("://")[2].partition("/")[0]:
         return _refused("bad-url", "a user name or password stands in the URL")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from autods.errors import SourceError
 from autods.settings import did_you_mean
-from autods.sources.storable import printable
+from autods.storable import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -34,7 +34,7 @@ def _open(url: str, access: "S3Access | None", patience: float) -> Store:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return LocalStore(Path(url))
-    if scheme == "file":
+    if scheme == "file" and rest.startswith("/"):
         return LocalStore(Path(rest))
     if scheme == "s3" and "@" not in url:
         return S3Store(url, access, patience)

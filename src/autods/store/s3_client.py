@@ -61,9 +61,7 @@ def open_client(bucket: str, access: "S3Access", patience: float) -> "Client":
     try:
         from obstore.store import S3Store as Client
     except ImportError as error:
-        raise PlaceError(
-            f"the store s3://{bucket} needs obstore: pip install 'autods[s3]'"
-        ) from error
+        raise PlaceError(f"the store s3://{bucket} needs obstore: pip install obstore") from error
     _opened_in.add(os.getpid())
     seconds = timedelta(seconds=patience)
     retry: RetryConfig = {

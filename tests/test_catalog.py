@@ -4,7 +4,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -330,9 +330,18 @@ def test_who_has_lost_a_lock_writes_nothing_more(postgres: Postgres, postgres_ur
             postgres.terminate_connections(database)
             catalog.dataset_id("after")
 
+    def write_twice(catalog: Catalog) -> None:
+        with catalog.lock("cats"):
+            postgres.terminate_connections(database)
+            with suppress(UnreachableError):
+                catalog.dataset_id("after")
+            catalog.dataset_id("after")
+
     with closing(Catalog(postgres_url)) as catalog:
         with pytest.raises(UnreachableError):
             write(catalog)
+        with pytest.raises(UnreachableError, match="went with its connection"):
+            write_twice(catalog)
         with catalog.read() as db:
             assert list(db.scalars(sa.select(datasets.c.name))) == ["before"]
         with catalog.lock("cats"):  # Taken again, it is as good as new.

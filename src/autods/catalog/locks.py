@@ -10,7 +10,7 @@ from typing import IO, Protocol
 
 import sqlalchemy as sa
 
-from autods.errors import PlaceError
+from autods.errors import PlaceError, UnreachableError
 
 POLL = 0.25
 
@@ -135,7 +135,10 @@ class _HeldSession:
 
     def check(self) -> None:
         """See that the session lives: the lock goes with it."""
-        self.db.execute(sa.text("SELECT 1"))
+        try:
+            self.db.execute(sa.text("SELECT 1"))
+        except sa.exc.PendingRollbackError as error:  # It was found to be cut before.
+            raise UnreachableError(f"the lock {self.name!r} went with its connection") from error
 
     def release(self) -> None:
         """Let go of it; if the connection is lost already, so is the lock."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from autods.cli import command
-from autods.errors import UsageError
+from autods.errors import SourceError, UnreachableError, UsageError
 
 
 @command("init")
@@ -113,6 +113,7 @@ def ingest(
     version is made by `autods build`.
     """
     from autods.cli.bars import Bars
+    from autods.ingest.listing import count_refs
     from autods.recipes.build import ingest as run
     from autods.run import Silent
     from autods.workspace import Workspace, find, init
@@ -121,15 +122,24 @@ def ingest(
     place: Workspace = init(root or find(Path.cwd()) or Path.cwd(), plan.recipe.places)
     done = 0
     while True:
-        with contextlib.nullcontext(Silent()) if quiet else Bars() as progress:
-            done += run(place, plan, progress, listing=not no_list)
+        try:
+            with contextlib.nullcontext(Silent()) if quiet else Bars() as progress:
+                done += run(place, plan, progress, listing=not no_list)
+        except (SourceError, UnreachableError) as error:
+            if watch is None:
+                raise
+            click.echo(f"autods: {error}; trying again in {watch:g} s", err=True)
         if watch is None:
             break
         if not quiet:
             click.echo(f"{time.strftime('%H:%M:%S')} {done:,} inputs of {plan.recipe.name} so far")
         time.sleep(watch)
     if not quiet:
-        click.echo(f"{done:,} inputs of {plan.recipe.name} were taken in here")
+        nothing = no_list and not count_refs(
+            place.catalog, place.catalog.dataset_id(plan.recipe.name)
+        )
+        hint = ": nothing is listed yet, leave --no-list out once" if nothing else ""
+        click.echo(f"{done:,} inputs of {plan.recipe.name} were taken in here{hint}")
     return {"dataset": plan.recipe.name, "taken_in": done}
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Catalog", "tables"]
 
 
+MANY = 1000
+"""New rows that are worth a look at the tables."""
+
+
 class Catalog:
     """A database of SQLAlchemy URL `url`; a path means SQLite, made if missing.
 
@@ -140,6 +144,23 @@ class Catalog:
         if held is not None:
             held.release()
         return held is None
+
+    def note_growth(self, rows: int) -> None:
+        """Have the database look at its tables after `rows` new ones: its plans are for few.
+
+        PostgreSQL does so by itself, within a minute or so; a build that goes on at once would run
+        into nested loops over a million rows. Takes a sample: a tenth of a second or so.
+        """
+        if rows < MANY:
+            return
+        with self.begin() as db:
+            if self.is_local:
+                db.execute(sa.text("PRAGMA analysis_limit = 1000"))
+            names = "" if self.is_local else " " + ", ".join(
+                f"{NAMESPACE}.{t.name}" for t in tables.metadata.sorted_tables
+                if t is not tables.embeddings
+            )  # fmt: skip
+            db.execute(sa.text(f"ANALYZE{names}"))
 
     def close(self) -> None:
         """Give the connections back."""

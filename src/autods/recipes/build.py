@@ -188,6 +188,7 @@ class _Build:
         bind(self.catalog, self.store)
         found = itertools.chain.from_iterable(map(refs_of, self.plan.sources))
         listing = list_refs(self.catalog, self.dataset_id, found)
+        self.catalog.note_growth(listing.new)
         return {"listing": asdict(listing)}
 
     def recall_sources(self, _: Context) -> Context:
@@ -202,10 +203,12 @@ class _Build:
         if intake.pending() and self.journal.begin():
             self.store.sweep()  # The run before was killed: what it left half-written goes.
         try:
-            return {"ingested": take(intake, lambda: self.engine, self.progress)}
+            ingested = take(intake, lambda: self.engine, self.progress)
         except UnreachableError:
             self.close()  # The next try begins with workers of its own.
             raise
+        self.catalog.note_growth(ingested)
+        return {"ingested": ingested}
 
     def _intake(self, context: Context) -> Intake:
         return Intake(
@@ -238,6 +241,7 @@ class _Build:
         with contextlib.redirect_stdout(sys.stderr):  # A check may print; stdout is for JSON.
             placed = place(placing, self.progress)
         check_budget(self._intake(context), refused(self.catalog, self.dataset_id, self.policy))
+        self.catalog.note_growth(placed)
         return {"placed": placed}
 
     def _settle(self, db: sa.Connection, kept: list[tuple[int, str, list[int]]]) -> set[int]:

@@ -79,7 +79,7 @@ def local(folder: Path) -> Iterator[dict[str, Any]]:
 @contextmanager
 def swift() -> Iterator[Any]:
     """Start Swift, in memory if there is room."""
-    with processes.scratch("bench-s3", _ROOM) as folder, s3.S3Server(folder) as server:
+    with processes.scratch("places", _ROOM) as folder, s3.S3Server(folder) as server:
         yield server
 
 

@@ -385,3 +385,16 @@ def test_a_password_in_the_query_of_a_url_is_not_shown(postgres_url: str) -> Non
     with closing(Catalog(hidden.render_as_string(hide_password=False))) as catalog:
         assert str(url.password) not in catalog.url
         assert "***" in catalog.url
+
+
+def test_a_bulk_load_leaves_no_transaction_open(postgres_url: str) -> None:
+    """A slow source lists for hours: the server must not wait for it with its cleaning."""
+    from psycopg.pq import TransactionStatus
+
+    with closing(Catalog(postgres_url)) as catalog, catalog.session() as db:
+        for name in ("cats", "dogs"):
+            catalog.load(db, datasets, [{"name": name, "created_at": tables.now()}])
+            db.commit()
+            connection = db.connection.driver_connection
+            assert connection is not None
+            assert connection.info.transaction_status == TransactionStatus.IDLE

@@ -149,13 +149,11 @@ class Catalog:
         """Have the database look at its tables after `rows` new ones: its plans are for few.
 
         PostgreSQL does so by itself, within a minute or so; a build that goes on at once would run
-        into nested loops over a million rows. Takes a sample: a tenth of a second or so.
+        into nested loops over a million rows. It takes a tenth of a second or so.
         """
         if rows < MANY:
             return
         with self.begin() as db:
-            if self.is_local:
-                db.execute(sa.text("PRAGMA analysis_limit = 1000"))
             names = "" if self.is_local else " " + ", ".join(
                 f"{NAMESPACE}.{t.name}" for t in tables.metadata.sorted_tables
                 if t is not tables.embeddings

@@ -63,10 +63,12 @@ def write_folder(
         path = path_of(sample.sha256) if path_of else None
         return path if path is not None and path.is_file() else None
 
-    copied = each(read, (sample.sha256 for sample in members if source(sample) is None))
+    # Asked once of each: who keeps copies of a far place reads a file to tell that it is sound.
+    paths = {sample.sha256: source(sample) for sample in members}
+    copied = each(read, (s.sha256 for s in members if paths[s.sha256] is None))
 
     def place(sample: Sample, target: Path) -> tuple[bool, int]:
-        path = source(sample)
+        path = paths[sample.sha256]
         if path is not None:
             return link_or_copy(path, target), path.stat().st_size
         return False, target.write_bytes(next(copied))

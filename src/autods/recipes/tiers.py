@@ -46,13 +46,13 @@ def _settle(
 ) -> int:
     _finish(catalog, store)
     moved = 0
-    wanted = {
+    wanted: dict[Tier, sa.Select[tuple[int]]] = {
         "hot": _first(dataset_id, policy, threshold),
         "cold": _rest(dataset_id, policy, threshold),
     }
     for tier, choice in wanted.items():
         for batch in batched(_elsewhere(catalog, choice, tier), BATCH):
-            _move(catalog, store, batch, "hot" if tier == "hot" else "cold")
+            _move(catalog, store, batch, tier)
             progress.advance(len(batch))
             moved += len(batch)
     return moved
@@ -72,9 +72,10 @@ def _finish(catalog: Catalog, store: TieredStore) -> None:
     query = sa.select(blobs.c.sha256, blobs.c.leaving).where(blobs.c.leaving.is_not(None))
     with catalog.read() as db:
         rows = db.execute(query).all()
-    for tier in ("hot", "cold"):
+    tiers: tuple[Tier, ...] = ("hot", "cold")
+    for tier in tiers:
         for batch in batched((row.sha256 for row in rows if row.leaving == tier), BATCH):
-            store.forget(map(asset_key, batch), "hot" if tier == "hot" else "cold")
+            store.forget(map(asset_key, batch), tier)
             with catalog.begin() as db:
                 gone = sa.update(blobs).where(blobs.c.sha256.in_(batch))
                 db.execute(gone.values(leaving=None))

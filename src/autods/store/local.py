@@ -153,10 +153,6 @@ class LocalStore:
                     swept += 1
         return swept
 
-    def free_bytes(self) -> int:
-        """Tell how much room is left."""
-        return shutil.disk_usage(self.root).free
-
     def _write(self, path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         self._make_folder(path.parent)
         try:

@@ -249,16 +249,21 @@ def test_connections_to_the_store_cut_in_the_middle(
 
 def test_a_bucket_that_vanishes_is_told_and_what_it_held_is_brought_back(
     pictures: Path, truth: dict[str, Any], far: dict[str, str], tree: Tree, tmp_path: Path,
-    s3_place: S3Place, s3_server: S3Server, postgres_url: str,
+    s3_place: S3Place, s3_server: S3Server, store_proxy: FaultyProxy, postgres_url: str,
 ) -> None:  # fmt: skip
+    store_proxy.delay = 0.05
     running = Running(pictures, tmp_path, far)
     until_taken_in(postgres_url, 20, running)
+    # Nothing may be on its way: Swift takes a bucket for alive in which an object still arrives.
+    store_proxy.errors = (1, 503)
+    time.sleep(1)
     while True:
         try:
             s3_server.delete_bucket(s3_place.bucket)
             break
         except RuntimeError:  # The build has put something in between.
             assert running.alive
+    store_proxy.delay, store_proxy.errors = 0, None
     said = running.fail()
     assert s3_place.bucket in said
     assert s3_place.secret_key not in said

@@ -36,7 +36,7 @@ SDK = """
 import json, sys
 from pathlib import Path
 from autods import IngestClient
-from autods.ingest.policy import HttpPolicy
+from autods.web.policy import HttpPolicy
 policy = HttpPolicy(allow_private=True, per_host=64, concurrency=128)
 listed = Path(sys.argv[1]).read_text().replace("file://", "").split()
 with IngestClient(sys.argv[2], http=policy) as client:

@@ -9,9 +9,9 @@ import pytest
 
 from autods.assemble.checks import Checks
 from autods.assemble.splits import Splits
-from autods.ingest.policy import HttpPolicy
 from autods.recipes.file import BuildRecipe, Dedup, Labelling, Shards, read_recipe
 from autods.sources import SOURCES
+from autods.web.policy import HttpPolicy
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "autods"
 
 FLOORS = (
     {"errors", "records", "settings", "storable"},
-    {"store", "catalog", "engine"},
+    {"store", "catalog", "engine", "web"},
     {"run", "workspace"},
-    {"sources", "ingest", "validate", "features", "dedup", "label", "assemble"},
+    {"sources", "crawl", "ingest", "validate", "features", "dedup", "label", "assemble"},
     {"versions", "export", "report"},
     {"train", "registry", "tracking"},
     {"recipes"},

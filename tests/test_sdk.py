@@ -10,7 +10,7 @@ from PIL import Image
 
 import autods
 from autods.errors import AutodsError, UsageError
-from autods.ingest.policy import HttpPolicy
+from autods.web.policy import HttpPolicy
 from loopback import Loopback, Page
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,6 @@ from autods.engine import LocalEngine
 from autods.errors import AutodsError, UsageError
 from autods.features import measure, phash_hex
 from autods.ingest.listing import add_refs, count_refs, listing_lock
-from autods.ingest.policy import HttpPolicy
 from autods.recipes.bond import bind
 from autods.recipes.build import Built
 from autods.recipes.build import build as run_build
@@ -27,6 +26,7 @@ from autods.settings import shown_url
 from autods.sources.files import file_location
 from autods.store import asset_key
 from autods.validate import decode
+from autods.web.policy import HttpPolicy
 from autods.workspace import Workspace, checked_name, init
 
 

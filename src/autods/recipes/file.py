@@ -13,13 +13,13 @@ from annotated_types import Ge, Gt, Le, MinLen, Predicate
 from autods.assemble.checks import Checks, format_name
 from autods.assemble.splits import Splits
 from autods.errors import UsageError
-from autods.ingest.policy import HttpPolicy
 from autods.records import Ref
 from autods.settings import Document, Keys, checked, checked_call, did_you_mean, shown_url
 from autods.sources import SOURCES, Source, load_source, name_of
 from autods.sources.files import folder_name
 from autods.storable import printable
 from autods.validate import Limits
+from autods.web.policy import HttpPolicy
 from autods.workspace import checked_name
 
 ExportKind = Literal["webdataset", "parquet", "folder"]

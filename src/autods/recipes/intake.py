@@ -20,12 +20,12 @@ from autods.engine import Engine, Lost
 from autods.errors import BudgetError
 from autods.ingest.claims import Claims, PendingRef
 from autods.ingest.pending import count_pending, keep_arrivals
-from autods.ingest.policy import HttpPolicy
 from autods.ingest.work import Input, discard, input_of, take_in, writable
 from autods.recipes.passing import FINGERPRINT, inspect
 from autods.run import Progress, batched, drain
 from autods.store import asset_key
 from autods.validate import Limits
+from autods.web.policy import HttpPolicy
 from autods.workspace import Workspace
 
 SPOOLED = 600.0
@@ -151,7 +151,7 @@ def _downloads(intake: Intake, claims: Claims) -> Iterator[Input]:
     first = next(wanted, None)
     if first is None:
         return
-    from autods.ingest.http import Request, fetch
+    from autods.web.http import Request, fetch
 
     with _spool(intake, claims) as spool:
         policy = replace(intake.http, max_bytes=min(intake.http.max_bytes, intake.checks.max_bytes))

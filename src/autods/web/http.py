@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autods.errors import PlaceError
-from autods.ingest.guard import Target, parse_url
-from autods.ingest.headers import Head, retry_after
-from autods.ingest.hosts import Hosts
-from autods.ingest.policy import HttpPolicy
 from autods.records import Refusal
+from autods.web.guard import Target, parse_url
+from autods.web.headers import Head, retry_after
+from autods.web.hosts import Hosts
+from autods.web.policy import HttpPolicy
 
 if TYPE_CHECKING:
-    from autods.ingest.pool import Pool
-    from autods.ingest.transfer import Answer
+    from autods.web.pool import Pool
+    from autods.web.transfer import Answer
 
 __all__ = ["Fetched", "HttpPolicy", "Request", "fetch", "fetch_one"]
 
@@ -87,7 +87,7 @@ def fetch(
     ...     print(done.index, done.refusal.reason)
     7 unsupported-scheme
     """
-    from autods.ingest.pool import Pool
+    from autods.web.pool import Pool
 
     try:
         spool.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autods.ingest.hosts import Hosts
+from autods.web.hosts import Hosts
 
 
 def test_hosts_take_turns_and_keep_their_own_order() -> None:

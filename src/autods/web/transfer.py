@@ -12,10 +12,10 @@ from typing import Any
 import pycurl
 
 from autods.errors import PlaceError, UsageError
-from autods.ingest.guard import may_connect
-from autods.ingest.headers import Head, read_head, robots_refusal
-from autods.ingest.policy import HttpPolicy
 from autods.records import Refusal
+from autods.web.guard import may_connect
+from autods.web.headers import Head, read_head, robots_refusal
+from autods.web.policy import HttpPolicy
 
 _ABORT = -1
 # A body is written in pieces of this size, so a photograph costs one open and one write, and no

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autods.errors import AutodsError, PlaceError, UsageError
-from autods.ingest.http import Fetched, HttpPolicy, Request, backoff, fetch, fetch_one
+from autods.web.http import Fetched, HttpPolicy, Request, backoff, fetch, fetch_one
 from loopback import Loopback, Page, gzip_bomb, redirect
 
 OPEN = HttpPolicy(allow_private=True, backoff=0.01, timeout=5.0, per_host=64)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autods.errors import UsageError
-from autods.ingest import guard
-from autods.ingest.guard import check_url, is_public, may_connect, networks, parse_url
-from autods.ingest.http import HttpPolicy, fetch_one
+from autods.web import guard
 from autods.records import Refusal
+from autods.web.guard import check_url, is_public, may_connect, networks, parse_url
+from autods.web.http import HttpPolicy, fetch_one
 from loopback import Loopback, Page, redirect
 
 CLOSED = HttpPolicy(retries=0, connect_timeout=2, timeout=2)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pycurl
 
-from autods.ingest.policy import HttpPolicy
-from autods.ingest.transfer import Answer, Transfer, ca_file, guarded
+from autods.web.policy import HttpPolicy
+from autods.web.transfer import Answer, Transfer, ca_file, guarded
 
 
 class Pool:

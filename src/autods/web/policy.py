@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from autods.errors import UsageError
-from autods.ingest.guard import Network, networks
+from autods.web.guard import Network, networks
 
 _NOT_NEGATIVE = ("max_redirects", "retries", "delay_per_host", "backoff", "max_backoff")
 _POSITIVE = (

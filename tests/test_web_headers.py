@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autods.ingest.headers import Head, read_head, retry_after, robots_refusal
+from autods.web.headers import Head, read_head, retry_after, robots_refusal
 
 OURS = frozenset({"autods"})
 

@@ -1,0 +1,1 @@
+"""Fetching over HTTP: guarded against private addresses, polite to each host, bounded in all."""

@@ -9,7 +9,10 @@ import pytest
 
 from autods.assemble.checks import Checks
 from autods.assemble.splits import Splits
+from autods.crawl.scope import Scope
 from autods.recipes.file import BuildRecipe, Dedup, Labelling, Shards, read_recipe
+from autods.recipes.pipeline.config import PipelineConfig
+from autods.recipes.pipeline.metrics import PipelineMetrics
 from autods.sources import SOURCES
 from autods.web.policy import HttpPolicy
 
@@ -18,12 +21,18 @@ RECIPE = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    "kind", [BuildRecipe, Checks, HttpPolicy, Dedup, Labelling, Shards, Splits]
+    "kind", [BuildRecipe, Checks, HttpPolicy, Dedup, Labelling, Scope, Shards, Splits]
 )
 def test_every_key_of_a_recipe_is_documented(kind: type) -> None:
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind) if field.name != "seeds"]
     missing = [n for n in names if not re.search(rf"[`.]{n}[`:]|## `{n}`", RECIPE)]
     assert missing == []
+
+
+def test_every_switch_of_the_pipeline_is_documented() -> None:
+    page = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    assert [f.name for f in fields(PipelineConfig) if f"`{f.name}`" not in page] == []
+    assert [f.name for f in fields(PipelineMetrics) if f"`{f.name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", SOURCES)

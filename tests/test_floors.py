@@ -24,6 +24,7 @@ DOORS = {
     ("records", "errors"),
     ("settings", "errors"),  # A wrong recipe is one of our errors.
     ("__main__", "cli"),
+    ("cli", "api"),  # `autods serve` is how one face starts the other.
 }
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -83,7 +83,7 @@ def test_a_run_that_was_killed_is_noted_by_the_next(catalog: Catalog) -> None:
 
 def test_an_error_nobody_can_note_is_still_the_error(catalog: Catalog) -> None:
     with pytest.raises(PlaceError, match="full"):
-        run_into(catalog, PlaceError("full"), first="DROP TABLE runs")
+        run_into(catalog, PlaceError("full"), first="ALTER TABLE runs RENAME TO walks")
 
 
 def test_recipes_and_datasets_do_not_meet(catalog: Catalog) -> None:

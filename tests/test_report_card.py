@@ -150,3 +150,9 @@ def test_the_code_on_the_card_runs_on_what_the_export_wrote(folder: str, tmp_pat
     assert re.search(r"\(\d+, 8\) (cat|dog)", done.stdout)
     assert done.stdout.count("num_rows: 6") == 2
     assert re.search(r"dog +test +1\n +train +3\n", done.stdout)
+
+
+def test_where_the_members_lie_is_told_by_tier() -> None:
+    card = dataset_info(cats())
+    assert "| hot | 60 | 1.5 MB |" in card
+    assert "| cold | 40 | 900 B |" in card

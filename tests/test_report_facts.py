@@ -17,6 +17,7 @@ from autods.report.facts import (
     Examples,
     Facts,
     FunctionRow,
+    Held,
     Labels,
     Pair,
     Picture,
@@ -83,6 +84,7 @@ def cats(text: str = "cat", **changes: Any) -> Facts:
         licenses={"CC0-1.0": 50, text: 40, "": 10},
         sources={text: 100},
         distributions={"width": histogram([32, 64, 64, 4000]), text: histogram([1.0, 2.0])},
+        storage={"hot": Held(members=60, size=1_500_000), "cold": Held(members=40, size=900)},
     )
     examples = Examples(
         gallery=[picture(text, text), picture(text, None)],
@@ -134,7 +136,7 @@ def many_classes(number: int) -> Facts:
 
 few = settings(max_examples=30, deadline=None)
 _text = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
-_tally = st.dictionaries(_text, st.integers(0, 10**7), max_size=5)
+_tally = st.dictionaries(_text | st.just("robots"), st.integers(0, 10**7), max_size=5)
 
 
 @st.composite
@@ -146,13 +148,16 @@ def any_facts(draw: st.DrawFn) -> Facts:
     by_class = draw(st.dictionaries(_text, splits, max_size=20))
     labels = Labels(by_class_and_split=by_class, conflicts=draw(st.integers(0, 9)))
     rejected, failed = draw(_tally), draw(_tally)
-    near = draw(st.integers(0, 10**6))
+    near, exact = draw(st.integers(0, 10**6)), draw(st.integers(0, 10**6))
     counts = Counts(
-        inputs=labels.members + near + sum(rejected.values()) + sum(failed.values()),
+        inputs=labels.members + near + exact + sum(rejected.values()) + sum(failed.values()),
         accepted=labels.members,
+        exact_duplicates=exact,
         near_duplicates=near,
         rejected_by=rejected,
         failed_by=failed,
+        flagged=draw(st.integers(0, labels.members)),
+        repeated=draw(st.integers(0, exact)),
     )
     text = draw(_text) or "nameless"
     return Facts(
@@ -198,6 +203,30 @@ def test_withheld_inputs_are_a_term_of_the_sum() -> None:
 def test_the_quality_score_leaves_failures_out() -> None:
     assert cats().counts.quality_score == pytest.approx(100 * 100 / 127)
     assert Counts(inputs=3, accepted=0, failed_by={"timeout": 3}).quality_score == 0
+
+
+def test_the_quality_score_leaves_out_what_was_never_read_or_repeated() -> None:
+    rejected = {"robots": 2, "too-small": 13}
+    counts = replace(cats().counts, rejected_by=rejected, repeated=5)
+    assert counts.quality_score == pytest.approx(100 * 100 / (130 - 5 - 2 - 3))
+    assert counts.score_equation == (
+        "100 × 100 accepted ÷ (130 inputs − 5 repeated − 2 never read − 3 failed)"
+    )
+
+
+def test_flagged_members_do_not_count_as_sound() -> None:
+    counts = replace(cats().counts, flagged=40)
+    assert counts.quality_score == pytest.approx(100 * 60 / 127)
+
+
+@pytest.mark.parametrize(("part", "number"), [("flagged", 101), ("repeated", 7)])
+def test_a_part_cannot_be_more_than_its_whole(part: str, number: int) -> None:
+    with pytest.raises(AutodsError, match=f"{part} {number} cannot be more than"):
+        Counts(
+            inputs=106, accepted=100, exact_duplicates=6,
+            flagged=number if part == "flagged" else 0,
+            repeated=number if part == "repeated" else 0,
+        )  # fmt: skip
 
 
 def test_members_by_class_must_be_the_accepted() -> None:

@@ -204,3 +204,9 @@ def test_write_report_leaves_one_complete_file(tmp_path: Path) -> None:
     path = write_report(cats(HOSTILE[5]), tmp_path / "new" / "page.html")
     assert path.read_text(encoding="utf-8") == render_report(cats(HOSTILE[5]))
     assert [file.name for file in path.parent.iterdir()] == ["page.html"]
+
+
+def test_where_the_members_lie_is_told_by_tier() -> None:
+    text = _Reader(render_report(cats())).text
+    assert "hot, 1.5 MB" in text
+    assert "cold, 900 B" in text

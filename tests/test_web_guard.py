@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autods.errors import UsageError
-from autods.web import guard
 from autods.records import Refusal
+from autods.web import guard
 from autods.web.guard import check_url, is_public, may_connect, networks, parse_url
 from autods.web.http import HttpPolicy, fetch_one
 from loopback import Loopback, Page, redirect

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autods.web.headers import Head, read_head, retry_after, robots_refusal
+from autods.web.headers import Head, directives, read_head, retry_after, robots_refusal
 
 OURS = frozenset({"autods"})
 
@@ -63,7 +63,16 @@ def test_only_what_is_said_to_us_is_obeyed(tags: list[str], word: str | None) ->
     assert robots_refusal(tags, OURS) == word
 
 
-@pytest.mark.parametrize("value", [None, "", "-1", "1.5", "soon", "٣", "9" * 12])
+def test_all_that_is_said_to_us_can_be_read_and_nothing_else() -> None:
+    tags = ["NoFollow, otherbot: noai, AutoDS: noindex", "max-snippet: 5, unavailable_after: x"]
+    heard = ["nofollow", "noindex", "max-snippet", "unavailable_after"]
+    assert list(directives(tags, OURS)) == heard
+
+
+ENDLESS = "1 Jan 99999999999999999999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("value", [None, "", "-1", "1.5", "soon", "٣", "9" * 12, ENDLESS])
 def test_a_retry_after_that_says_nothing_is_none(value: str | None) -> None:
     assert retry_after(value) is None
 
@@ -76,3 +85,12 @@ def test_a_retry_after_date_is_as_far_away_as_it_says(seconds: int) -> None:
     )
     assert retry_after(format_datetime(now - timedelta(seconds=seconds), usegmt=True), now) == 0
     assert retry_after(str(seconds)) == seconds
+
+
+@given(
+    st.from_regex(r"(Mon, )?[0-9]{1,3}[ -](Jan|Dez)[ -][0-9]{1,25}( [0-9:.]{1,9}( [+-][0-9]+)?)?")
+    | st.text(st.characters(codec="latin-1"))
+)
+def test_no_retry_after_is_too_odd_to_be_read(value: str) -> None:
+    seconds = retry_after(value)
+    assert seconds is None or seconds >= 0

@@ -218,6 +218,62 @@ def test_max_redirects_are_followed_and_no_more(site: Loopback, tmp_path: Path) 
     assert fetched.final_url == site.url("/3")
 
 
+def test_a_redirect_that_is_not_to_be_followed_is_handed_to_the_caller(
+    site: Loopback, tmp_path: Path
+) -> None:
+    there = redirect("../d?q=ü#top".encode().decode("latin-1"), 301)
+    url = site.serve("/b/c", replace(there, body=bytes(300_000)))
+    fetched = fetch_one(url, replace(OPEN, max_redirects=0), tmp_path)
+    assert reason(fetched) == "failed redirect"
+    assert fetched.redirect == site.url("/d?q=%C3%BC")
+    assert (fetched.final_url, fetched.status, fetched.tries) == (url, 301, 1)
+    assert len(site.hits) == 1
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (redirect("ftp://a.b/"), "rejected unsupported-scheme"),
+        (redirect("http://a b\x7f/"), "rejected bad-url"),
+        (redirect("/a"), "failed redirect-loop"),
+        (Page(status=302), "failed http-302"),
+        (Page(status=302, body=bytes(300_000)), "failed http-302"),
+        (Page(status=404, headers={"Location": "/b"}), "failed http-404"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_has_no_target(
+    page: Page, why: str, site: Loopback, tmp_path: Path
+) -> None:
+    fetched = fetch_one(site.serve("/a", page), replace(OPEN, max_redirects=0), tmp_path)
+    assert reason(fetched) == why
+    assert fetched.redirect is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Page(body=bytes(300_000)),
+        Page(body=bytes(4096), endless=True),
+        Page(body=bytes(1000), claims=2000, reset=True),
+    ],
+    ids=["large", "endless", "cut"],
+)
+def test_a_redirect_counts_whatever_becomes_of_its_body(
+    body: Page, site: Loopback, tmp_path: Path
+) -> None:
+    page = replace(body, status=302, headers={"Location": "/é".encode().decode("latin-1")})
+    url = site.serve("/a", page)
+    end = site.serve("/%C3%A9", Page(body=b"end"))
+    assert fetch_one(url, OPEN, tmp_path).final_url == end
+    assert fetch_one(url, replace(OPEN, max_redirects=0), tmp_path).redirect == end
+
+
+def test_a_redirect_that_was_followed_is_none_any_more(site: Loopback, tmp_path: Path) -> None:
+    site.serve("/b", redirect("/c"))
+    url = site.serve("/a", redirect("/b"))
+    assert fetch_one(url, replace(OPEN, max_redirects=1), tmp_path).redirect is None
+
+
 def test_a_password_in_a_redirect_is_dropped(site: Loopback, tmp_path: Path) -> None:
     site.serve("/b", Page(body=b"x"))
     url = site.serve("/a", redirect(site.url("/b").replace("//", "//me:hush@")))
@@ -308,6 +364,7 @@ def test_a_gzip_bomb_does_not_pass_and_none_is_asked_for_by_default(
     policy = replace(OPEN, max_bytes=1_000_000)
     asking = replace(policy, accept_encoding="gzip")
     assert reason(fetch_one(site.serve("/a", bomb), asking, tmp_path)) == "rejected too-large"
+    assert list(tmp_path.iterdir()) == []
     assert fetch_one(site.url("/a"), policy, tmp_path).size == len(bomb.body)
     assert [hit.headers.get("accept-encoding") for hit in site.hits] == ["gzip", None]
 
@@ -344,6 +401,15 @@ def test_a_robots_tag_counts_without_a_body_and_can_be_switched_off(
     url = site.serve("/a", Page(headers={"X-Robots-Tag": "noai"}))
     assert reason(fetch_one(url, OPEN, tmp_path)) == "rejected x-robots-noai"
     assert fetch_one(url, replace(OPEN, respect_x_robots=False), tmp_path).refusal is None
+
+
+def test_robots_tags_are_handed_to_a_caller_who_judges_by_himself(
+    site: Loopback, tmp_path: Path
+) -> None:
+    tag = {"X-Robots-Tag": "otherbot: noai, autods: nofollow"}
+    url = site.serve("/a", Page(body=b"x", headers=tag))
+    fetched = fetch_one(url, replace(OPEN, respect_x_robots=False), tmp_path)
+    assert fetched.robots_tags == (tag["X-Robots-Tag"],)
 
 
 def test_our_agent_is_the_one_we_call_ourselves(site: Loopback, tmp_path: Path) -> None:
@@ -415,6 +481,12 @@ def test_a_retry_after_date_in_the_past_means_now(site: Loopback, tmp_path: Path
     assert fetch_one(site.serve("/a", page, Page(body=b"x")), OPEN, tmp_path).size == 1
 
 
+def test_a_retry_after_of_nonsense_is_none(site: Loopback, tmp_path: Path) -> None:
+    page = Page(status=503, headers={"Retry-After": f"1 Jan {'9' * 20} 00:00:00 GMT"})
+    fetched = fetch_one(site.serve("/a", page, Page(body=b"x")), OPEN, tmp_path)
+    assert (fetched.size, fetched.retry_after) == (1, None)
+
+
 @pytest.mark.parametrize("by", ["seconds", "date"])
 def test_a_retry_after_beyond_the_limit_is_not_waited_for(
     by: str, site: Loopback, tmp_path: Path
@@ -424,6 +496,8 @@ def test_a_retry_after_beyond_the_limit_is_not_waited_for(
     fetched = fetch_one(site.serve("/a", page), replace(OPEN, max_retry_after=60.0), tmp_path)
     assert reason(fetched) == "failed retry-after-too-long"
     assert (fetched.status, fetched.tries) == (503, 1)
+    assert fetched.retry_after is not None
+    assert 3500 < fetched.retry_after <= 3600
 
 
 def test_one_host_is_asked_for_no_more_than_its_share_at_once(
@@ -558,6 +632,12 @@ def test_bad_urls_among_good_ones_are_answered_without_being_asked(
     assert reason(fetched[0]) == "rejected bad-url"
     assert reason(fetched[2]) == "rejected unsupported-scheme"
     assert (fetched[0].tries, fetched[0].final_url, fetched[1].size) == (0, "", 1)
+
+
+def test_one_request_at_a_time_is_enough(site: Loopback, tmp_path: Path) -> None:
+    urls = [site.serve(f"/{n}", Page(body=b"x")) for n in range(3)]
+    policy = replace(OPEN, lookahead=1, concurrency=1)
+    assert [one.size for one in fetch(requests("no url", *urls), policy, tmp_path)] == [0, 1, 1, 1]
 
 
 def test_no_requests_give_no_results(tmp_path: Path) -> None:

@@ -157,3 +157,14 @@ def checked_name(name: str) -> str:
             "beginning with a letter or digit, 100 at most)"
         )
     return name
+
+
+def slug(title: str) -> str:
+    """Make a dataset's name of a title.
+
+    >>> slug("Animals Dataset")
+    'animals-dataset'
+    """
+    cleaned = "".join(c if c.isalnum() and c.isascii() else "-" for c in title)
+    words = "-".join(filter(None, cleaned.split("-")))
+    return words.lower()[:100] or "dataset"

@@ -21,6 +21,12 @@ crawls = Table(
     Column("source", TEXT, nullable=False),
     Column("round", Integer, nullable=False),
     Column("scope", JSON, nullable=False),
+    # How far it is: places given in the queue, and of these, how many have led on; places given
+    # to images, and of these, how many are cleared to be fetched, or refused.
+    Column("queued", BigInteger, nullable=False),
+    Column("expanded", BigInteger, nullable=False),
+    Column("imaged", BigInteger, nullable=False),
+    Column("cleared", BigInteger, nullable=False),
     Column("stats", JSON, nullable=False),
     Column("started_at", DateTime, nullable=False),
     Column("finished_at", DateTime),
@@ -34,23 +40,24 @@ pages = Table(
     dataset(),
     Column("source", TEXT, nullable=False),
     Column("url", TEXT, nullable=False),
-    # The round that has seen it last, its place in that round's queue, and how far from a seed.
+    # The round that has seen it last, its place in that round's queue, how far it is from a seed,
+    # and how many redirects lie right before it.
     Column("round", Integer, nullable=False),
     Column("ordinal", BigInteger, nullable=False),
     Column("depth", Integer, nullable=False),
+    Column("hops", Integer, nullable=False),
     Column("kind", TEXT, nullable=False),
     # The outcome in that round; NULL until there is one.
     Column("status", TEXT),
     Column("reason", TEXT),
     Column("detail", TEXT),
-    Column("tries", Integer, nullable=False, default=0),
     Column("fetched_at", DateTime),
     Column("etag", TEXT),
     Column("last_modified", TEXT),
-    # What its text led to, kept for the round in which the server says it has not changed.
+    # What its text led to, kept for the round in which the server says it has not changed; and
+    # who read it: another reader has to have the text again.
     Column("found", JSON),
-    # The round whose queue its links have joined.
-    Column("expanded", Integer),
+    Column("reader", TEXT),
     UniqueConstraint("dataset_id", "source", "url"),
     Index(None, "dataset_id", "source", "round", "ordinal"),
 )
@@ -71,6 +78,9 @@ images = Table(
     Column("meta", JSON, nullable=False),
     # Why it is not to be fetched; NULL if it is.
     Column("reason", TEXT),
+    Column("detail", TEXT),
+    # The first round that has seen it, and the last one that asked whether its bytes changed.
+    Column("first_round", Integer, nullable=False),
     Column("checked", Integer),
     UniqueConstraint("dataset_id", "source", "url"),
     Index(None, "dataset_id", "source", "round", "ordinal"),
@@ -85,8 +95,10 @@ robots = Table(
     # scheme://host:port
     Column("origin", TEXT, nullable=False),
     Column("round", Integer, nullable=False),
+    # Of the answer, 0 if there was none; `detail` says why the text could not be had.
     Column("status", Integer, nullable=False),
     Column("text", TEXT),
+    Column("detail", TEXT),
     Column("etag", TEXT),
     Column("last_modified", TEXT),
     Column("fetched_at", DateTime, nullable=False),

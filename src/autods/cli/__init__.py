@@ -27,7 +27,7 @@ def autods() -> None:
 
 def main() -> None:
     """Run the command line; a known error is one sentence on stderr and an exit status."""
-    from autods.cli import data, making  # noqa: F401 - they add their commands
+    from autods.cli import data, making, running, runs, serving  # noqa: F401 - they add their commands
 
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -58,7 +58,7 @@ def _say(message: str) -> None:
     click.echo(f"autods: {message}", err=True)
 
 
-def command(*names: str) -> Callable[[Command], Command]:
+def command(*names: str, under: click.Group | None = None) -> Callable[[Command], Command]:
     """Add a command with `--json` and `--workspace`; its function returns what JSON shows.
 
     The function gets `workspace` (a folder or None) and `quiet` (true with `--json`), prints for
@@ -81,7 +81,7 @@ def command(*names: str) -> Callable[[Command], Command]:
             )(run)
         )
         for name in names:
-            autods.command(name)(wrapped)
+            (under or autods).command(name)(wrapped)
         return wrapped
 
     return decorate

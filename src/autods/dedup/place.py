@@ -1,55 +1,20 @@
 """Giving every new asset of a dataset its verdict, in arrival order, one transaction a batch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from autods.catalog import Catalog
-from autods.catalog.tables import blobs, measures, now, placements, refs, thumbs
-from autods.dedup.decide import Arrivals, Confirm, Decision, DedupPolicy, Kept, decide, to_add
+from autods.catalog.tables import blobs, measures, now, placements, thumbs
+from autods.dedup.decide import Arrivals, Decision, Kept, decide, to_add
 from autods.dedup.index import NearIndex, StaleIndexError
+from autods.dedup.waiting import BATCH, Placing, Row, firsts, rows_of, waiting
 from autods.run import Progress, batched
 
-BATCH = 4096
 INDEXED = ("kept", "withheld")
 """Verdicts whose samples later ones are compared with."""
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placing:
-    """Where and how verdicts are given.
-
-    `policy` is the fingerprint of everything a verdict depends on: with another policy all are
-    given anew. `judge` gives (reason, detail) against an asset or None, and only `filters` what
-    it says where that is true. `settle` is called in the transaction with (asset id, sha256,
-    asset ids of near lookalikes) of what is kept, and gives the asset ids to withhold.
-    """
-
-    catalog: Catalog
-    dataset_id: int
-    policy: str
-    radius: int
-    lookalike_radius: int
-    near: DedupPolicy
-    index_path: Path
-    judge: Callable[[Row], tuple[str, str] | None]
-    filters: bool
-    confirm: Confirm
-    same_pixels: Callable[[str, str], bool]
-    settle: Callable[[sa.Connection, list[tuple[int, str, list[int]]]], set[int]]
-
-    @property
-    def mine(self) -> sa.ColumnElement[bool]:
-        """Select this dataset's placements under this policy."""
-        here = placements.c.dataset_id == self.dataset_id
-        return sa.and_(here, placements.c.policy == self.policy)
 
 
 def place(placing: Placing, progress: Progress) -> int:
@@ -59,20 +24,20 @@ def place(placing: Placing, progress: Progress) -> int:
     arrival order alone.
     """
     forgotten = _forget_the_gone(placing)
-    waiting = _waiting(placing)
-    if waiting:
+    left = waiting(placing)
+    if left:
         index = None if forgotten else _saved_index(placing)
         index = index or NearIndex(placing.radius)
         _top_up(placing, index)
-        for batch in batched(waiting, BATCH):
+        for batch in batched(left, BATCH):
             _place_batch(placing, index, batch)
             progress.advance(len(batch))
         index.save(placing.index_path)
-    return len(waiting)
+    return len(left)
 
 
 def _place_batch(placing: Placing, index: NearIndex, asset_ids: list[int]) -> None:
-    rows = _rows(placing, asset_ids)
+    rows = rows_of(placing, asset_ids)
     reasons = {row["asset_id"]: placing.judge(row) for row in rows if row["format"]}
     out = {i for i, reason in reasons.items() if reason and placing.filters}
     first = _next_seq(placing)
@@ -232,52 +197,6 @@ def _stacked(blobs: Sequence[bytes]) -> Any:
     return np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), width)
 
 
-def _firsts(dataset_id: int, *among: sa.ColumnElement[bool]) -> sa.Subquery:
-    """Select each live asset of a dataset with its first sighting: that is when it arrived."""
-    return (
-        sa.select(refs.c.asset_id, sa.func.min(refs.c.id).label("ref_id"))
-        .where(
-            refs.c.dataset_id == dataset_id,
-            refs.c.gone_at.is_(None),
-            refs.c.asset_id.is_not(None),
-            *among,
-        )
-        .group_by(refs.c.asset_id)
-        .subquery("firsts")
-    )
-
-
-def _waiting(placing: Placing) -> list[int]:
-    firsts = _firsts(placing.dataset_id)
-    placed = sa.exists().where(placing.mine, placements.c.asset_id == firsts.c.asset_id)
-    # Another run may still be taking in what arrived before: nobody is placed ahead of his turn.
-    undone = sa.select(sa.func.min(refs.c.id)).where(
-        refs.c.dataset_id == placing.dataset_id,
-        refs.c.gone_at.is_(None),
-        refs.c.fingerprint.is_(None),
-    )
-    turn = firsts.c.ref_id < sa.func.coalesce(undone.scalar_subquery(), 1 << 62)
-    query = sa.select(firsts.c.asset_id).where(~placed, turn).order_by(firsts.c.ref_id)
-    with placing.catalog.read() as db:
-        return list(db.scalars(query))
-
-
-def _rows(placing: Placing, asset_ids: list[int]) -> list[dict[str, Any]]:
-    """Read all that is known of some assets, in the order asked for."""
-    firsts = _firsts(placing.dataset_id, refs.c.asset_id.in_(asset_ids))
-    said = [refs.c[name] for name in ("uri", "source", "license", "label", "caption", "meta")]
-    query = (
-        sa.select(firsts.c.asset_id, blobs.c.sha256, measures, thumbs.c.thumb, *said)
-        .join(blobs, blobs.c.id == firsts.c.asset_id)
-        .join(refs, refs.c.id == firsts.c.ref_id)
-        .outerjoin(measures, measures.c.asset_id == firsts.c.asset_id)
-        .outerjoin(thumbs, thumbs.c.asset_id == firsts.c.asset_id)
-    )
-    with placing.catalog.read() as db:
-        found = {row.asset_id: dict(row._mapping) for row in db.execute(query)}
-    return [found[asset_id] for asset_id in asset_ids]
-
-
 def _next_seq(placing: Placing) -> int:
     with placing.catalog.read() as db:
         query = sa.select(sa.func.max(placements.c.seq)).where(placing.mine)
@@ -333,8 +252,8 @@ def _forget_the_gone(placing: Placing) -> int:
 
     A copy of a vanished original is then judged anew; a split, once given, stays.
     """
-    firsts = _firsts(placing.dataset_id)
-    listed = sa.exists().where(firsts.c.asset_id == placements.c.asset_id)
+    first = firsts(placing.dataset_id)
+    listed = sa.exists().where(first.c.asset_id == placements.c.asset_id)
     gone = sa.select(placements.c.seq).where(placing.mine, ~listed)
     with placing.catalog.begin() as db:
         seqs = list(db.scalars(gone))

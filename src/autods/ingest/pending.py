@@ -14,6 +14,9 @@ from autods.records import Refusal
 RUNS_PER_FAILURE = 3
 """A failed input (a dead link) is tried again by so many runs, then left alone."""
 
+LONGEST_VALIDATOR = 1_000
+"""Characters of an ETag or a Last-Modified date that are kept; a longer one is not kept at all."""
+
 
 def count_pending(catalog: Catalog, dataset_id: int, fingerprint: str) -> int:
     """Count the refs without an outcome for today's fingerprint."""
@@ -59,10 +62,14 @@ def keep_arrivals(
     at = now()
     catalog.replace(db, measures, [_features(i, f, at, fingerprint) for i, f in known if f])
     catalog.replace(db, thumbs, [{"asset_id": i, "thumb": f.thumb} for i, f in known if f])
-    done = [_outcome(arrival, ids, fingerprint, at) for arrival in ended]
+    done = [
+        _outcome(arrival, ids, fingerprint, at) | _validators(item)
+        for item, arrival in zip(inputs, ended, strict=True)
+    ]
     if done:
         statement = sa.update(refs).where(refs.c.id == sa.bindparam("ref_id"))
-        db.execute(statement.values(tries=refs.c.tries + 1), done)
+        said = {column.name: _said(column) for column in (refs.c.etag, refs.c.last_modified)}
+        db.execute(statement.values(tries=refs.c.tries + 1, **said), done)
 
 
 def _ended(item: Input, arrival: Arrival | Lost) -> Arrival:
@@ -98,6 +105,26 @@ def _outcome(arrival: Arrival, ids: dict[str, int], fingerprint: str, at: Any) -
         "asset_id": ids.get(arrival.sha256),
         "finished_at": at,
     }
+
+
+def _said(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Take what a server said now; what it said before stays where none was asked."""
+    said = sa.bindparam(f"said_{column.name}", type_=column.type)
+    return sa.case((sa.bindparam("downloaded", type_=sa.Boolean()), said), else_=column)
+
+
+def _validators(item: Input) -> dict[str, Any]:
+    return {
+        "downloaded": item.spooled,
+        "said_etag": _kept(item.etag),
+        "said_last_modified": _kept(item.last_modified),
+    }
+
+
+def _kept(value: str | None) -> str | None:
+    """Pass what a server said, unless it is too long, or has what no header line may have."""
+    fit = value and len(value) <= LONGEST_VALIDATOR and value.isprintable()
+    return value if fit else None
 
 
 def _features(asset_id: int, found: Any, at: Any, fingerprint: str) -> dict[str, Any]:

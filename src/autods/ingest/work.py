@@ -21,7 +21,8 @@ class Input:
 
     `held` is the name of bytes that the store has already. A spooled file is a download: it is
     removed by `discard` once its outcome is written, not before, for a batch may be run again
-    around an item that crashed its worker.
+    around an item that crashed its worker. With it comes what its server said of it, by which it
+    can be asked whether it has changed.
     """
 
     ref_id: int
@@ -29,6 +30,8 @@ class Input:
     spooled: bool = False
     refusal: Refusal | None = None
     held: str = ""
+    etag: str | None = None
+    last_modified: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,22 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import blobs, placements, refs
-from autods.engine import Engine, Lost
+from autods.engine import Engine
 from autods.ingest.listing import Listing
 from autods.label.ledger import count_conflicts
 from autods.label.weak import WeakLabels
+from autods.recipes.counting import count_inputs, count_storage
+from autods.recipes.duplicates import write_duplicates
 from autods.recipes.file import Plan
-from autods.recipes.passing import thumbnails
-from autods.report.counts import Counts
+from autods.recipes.previews import previews
+from autods.report.duplicates import PAGE
 from autods.report.facts import (
     About,
     Changes,
@@ -56,21 +58,25 @@ class Outcome:
 def write_facts(
     workspace: Workspace, version: Version, plan: Plan, outcome: Outcome, engine: Engine
 ) -> Facts:
-    """Gather the facts of a version and write report, card and manifest beside its exports."""
+    """Gather the facts of a version and write report, card, duplicates and manifest beside it."""
     folder = workspace.dataset_folder(version.dataset, version.number)
     members = read_members(workspace.store, version)
-    catalog = workspace.catalog
+    catalog, judged = workspace.catalog, (version.dataset_id, outcome.policy)
+    counts = count_inputs(catalog, *judged, repeated=outcome.listing.repeated)
+    is_new = not (folder / "version.txt").exists()  # A version's files are written once.
+    if is_new:
+        write_duplicates(workspace, version, outcome.policy, counts, engine)
     facts = Facts(
         about=_about(version, plan),
-        counts=_counts(catalog, version.dataset_id, outcome),
+        counts=counts,
         labels=_labels(catalog, version, members, outcome.weak, plan),
-        contents=_contents(members),
+        contents=replace(_contents(members), storage=count_storage(catalog, *judged)),
         examples=_examples(workspace, version, members, outcome, engine),
         timing=_timing(outcome),
         places=_places(workspace, version, plan),
         changes=_changes(workspace, version, members),
     )
-    if not (folder / "version.txt").exists():  # A version's files are written once.
+    if is_new:
         write_all(facts, folder)
     return facts
 
@@ -86,48 +92,6 @@ def _about(version: Version, plan: Plan) -> About:
         recipe=plan.written,
         command=plan.command,
         parent=f"{version.dataset}@v{parent}" if parent else None,
-    )
-
-
-def _counts(catalog: Catalog, dataset_id: int, outcome: Outcome) -> Counts:
-    """Count how every input ended; `Counts` refuses figures that do not add up.
-
-    What another build lists and takes in meanwhile is the next version's.
-    """
-    live = (refs.c.dataset_id == dataset_id, refs.c.gone_at.is_(None))
-    mine = (placements.c.dataset_id == dataset_id, placements.c.policy == outcome.policy)
-    p = placements.c
-    with catalog.read() as db:
-        ended = db.execute(
-            sa.select(refs.c.status, refs.c.reason, sa.func.count())
-            .where(*live, refs.c.asset_id.is_(None), refs.c.status.is_not(None))
-            .group_by(refs.c.status, refs.c.reason)
-        ).all()
-        seen, held = db.execute(
-            sa.select(sa.func.count(), sa.func.count(refs.c.asset_id.distinct()))
-            .join(placements, placements.c.asset_id == refs.c.asset_id)
-            .where(*live, *mine)
-        ).one()
-        placed = db.execute(
-            sa.select(p.verdict, p.kind, p.reason, sa.func.count())
-            .where(*mine)
-            .group_by(p.verdict, p.kind, p.reason)
-        ).all()
-    verdicts: Counter[tuple[str, str | None]] = Counter()
-    rejected: Counter[str] = Counter()
-    for verdict, kind, reason, count in placed:
-        verdicts[verdict, kind] += count
-        rejected[reason or "unknown"] += count if verdict == "rejected" else 0
-    rejected.update({reason: n for status, reason, n in ended if status == "rejected"})
-    return Counts(
-        inputs=seen + sum(n for *_, n in ended) + outcome.listing.repeated,
-        accepted=sum(n for (verdict, _), n in verdicts.items() if verdict == "kept"),
-        exact_duplicates=seen - held + outcome.listing.repeated,
-        pixel_duplicates=verdicts["duplicate", "pixels"],
-        near_duplicates=verdicts["duplicate", "near"],
-        withheld=sum(n for (verdict, _), n in verdicts.items() if verdict == "withheld"),
-        rejected_by={reason: n for reason, n in rejected.items() if n},
-        failed_by={reason: n for status, reason, n in ended if status == "failed"},
     )
 
 
@@ -191,7 +155,7 @@ def _examples(
     pairs = _pair_rows(workspace.catalog, version.dataset_id, outcome.policy)
     wanted = [row["sha256"] for row in chosen]
     wanted += [sha for pair in pairs for sha in (pair["kept"], pair["dropped"])]
-    shown = _thumbnails(workspace, engine, wanted)
+    shown = previews(workspace.store, engine, wanted)
     label_of = _labels_of(members, wanted)
 
     def picture(sha256: str, title: str) -> Picture:
@@ -299,20 +263,6 @@ def _refused(catalog: Catalog, dataset_id: int, policy: str) -> list[Refused]:
         ]
 
 
-def _thumbnails(workspace: Workspace, engine: Engine, wanted: Sequence[str]) -> dict[str, bytes]:
-    """Make thumbnails in the workers: a picture that crashes a decoder crashes no report."""
-    from functools import partial
-
-    work = partial(thumbnails, store=workspace.store)
-    unique = sorted(set(wanted))
-    batches = [unique[start : start + 8] for start in range(0, len(unique), 8)]
-    shown: dict[str, bytes] = {}
-    for batch, pictures in engine.map(work, batches):
-        for sha256, data in zip(batch, pictures, strict=True):
-            shown[sha256] = b"" if isinstance(data, Lost) else data
-    return shown
-
-
 def _timing(outcome: Outcome) -> Timing:
     ingest = outcome.seconds.get("ingest", 0.0)
     rate = outcome.ingested / ingest if outcome.ingested and ingest else None
@@ -326,7 +276,9 @@ def _places(workspace: Workspace, version: Version, plan: Plan) -> dict[str, str
     places = {there[kind][0]: str(folder / there[kind][1]) for kind in plan.recipe.export}
     places["report"] = str(folder / "report.html")
     places |= {"catalog": workspace.catalog.url, "store": workspace.store.url}
-    return places | {"workspace": str(workspace.root)}
+    places["workspace"] = str(workspace.root)
+    duplicates = folder / PAGE
+    return places | ({"duplicates": str(duplicates)} if duplicates.exists() else {})
 
 
 def _changes(workspace: Workspace, version: Version, members: "pa.Table") -> Changes | None:

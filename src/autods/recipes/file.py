@@ -6,21 +6,34 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
 from autods.assemble.checks import Checks, format_name
 from autods.assemble.splits import Splits
 from autods.errors import UsageError
+from autods.recipes.pipeline.config import PipelineConfig
 from autods.records import Ref
-from autods.settings import Document, Keys, checked, checked_call, did_you_mean, shown_url
+from autods.settings import (
+    Document,
+    Given,
+    Keys,
+    checked,
+    checked_call,
+    did_you_mean,
+    shown_url,
+)
 from autods.sources import SOURCES, Source, load_source, name_of
 from autods.sources.files import folder_name
 from autods.storable import printable
 from autods.validate import Limits
 from autods.web.policy import HttpPolicy
-from autods.workspace import checked_name
+from autods.workspace import checked_name, slug
+
+if TYPE_CHECKING:
+    from autods.crawl.scope import Scope
 
 ExportKind = Literal["webdataset", "parquet", "folder"]
 
@@ -91,6 +104,7 @@ class BuildRecipe:
     store: str | None = None
     cold_store: str | None = None
     hot_storage_threshold: Annotated[int, Ge(0)] | None = None
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -103,14 +117,24 @@ class BuildRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CrawlSource:
+    """A web site as a source: its name, and how far the crawl may go."""
+
+    name: str
+    scope: "Scope"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A recipe with its sources resolved: each is a call that yields its Refs anew.
 
-    `written` is the recipe as the user wrote it, `command` what runs it again.
+    Crawls are sources that have a state of their own, in the catalog. `written` is the recipe as
+    the user wrote it, `command` what runs it again.
     """
 
     recipe: BuildRecipe
     sources: list[partial[Iterator[Ref]]]
+    crawls: list[CrawlSource] = field(default_factory=list)
     written: Mapping[str, Any]
     command: str
 
@@ -120,17 +144,26 @@ def read_recipe(path: Path) -> Plan:
 
     Raises RecipeError that names the file, line, key, value and valid choices.
     """
-    document = Document(path)
-    base = path.absolute().parent
+    return _plan(Document(path), path.absolute().parent, f"autods build {shlex.quote(str(path))}")
+
+
+def given_plan(said: Mapping[str, Any], base: Path, name: str, command: str) -> Plan:
+    """Read a recipe that a program gives; errors call it `name`.
+
+    Raises RecipeError that names the key, value and valid choices.
+    """
+    return _plan(Given(said, name), base, command)
+
+
+def _plan(document: Document, base: Path, command: str) -> Plan:
     recipe = _anchored(checked(BuildRecipe, document.data, document), base)
     _check_files(recipe, document)
     _check_limits(recipe, document)
-    sources = _sources(recipe, document, base)
-    command = f"autods build {shlex.quote(str(path))}"
+    sources, crawls = _sources(recipe, document, base)
     # What is kept and shown of a recipe holds no password.
     shown = {key: shown_url(str(v)) for key, v in document.data.items() if key in recipe.places}
     written = document.data | shown
-    return Plan(recipe=recipe, sources=sources, written=written, command=command)
+    return Plan(recipe=recipe, sources=sources, crawls=crawls, written=written, command=command)
 
 
 def folder_plan(folder: Path, name: str | None = None) -> Plan:
@@ -139,40 +172,56 @@ def folder_plan(folder: Path, name: str | None = None) -> Plan:
     Raises UsageError for a name that is none.
     """
     shown = printable(str(folder))
-    recipe = BuildRecipe(name=name or _dataset_name(folder), sources=[{"folder": shown}])
+    recipe = BuildRecipe(name=name or slug(folder_name(folder)), sources=[{"folder": shown}])
     written = {"name": recipe.name, "sources": recipe.sources}
     source = partial(SOURCES["folder"], folder=folder)
     command = f"autods build {shlex.quote(shown)}" + (f" --name {name}" if name else "")
     return Plan(recipe=recipe, sources=[source], written=written, command=command)
 
 
-def _dataset_name(folder: Path) -> str:
-    name = folder_name(folder)
-    cleaned = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)
-    return cleaned.strip("-").lower()[:100] or "dataset"
-
-
-def _sources(recipe: BuildRecipe, document: Document, base: Path) -> list[partial[Iterator[Ref]]]:
+def _sources(
+    recipe: BuildRecipe, document: Document, base: Path
+) -> tuple[list[partial[Iterator[Ref]]], list[CrawlSource]]:
     """Resolve the sources; two of one name would take each other's inputs for their own."""
-    found, names = [], dict[str, int]()
+    found, crawls, names = [], [], dict[str, int]()
     for index, entry in enumerate(recipe.sources):
         at: Keys = ("sources", index)
         kind = _kind(entry, document, at)
-        source, arguments = _source(kind, entry, document, at, base)
-        name = name_of(kind, arguments)
+        if kind == "crawl":
+            crawls.append(crawl := _crawl(entry, document, at))
+            name: str | None = crawl.name
+        else:
+            source, arguments = _source(kind, entry, document, at, base)
+            found.append(partial(source, **arguments))
+            name = name_of(kind, arguments)
         if name in names:
             message = f"two sources are named {name!r}: give one of them another `name:`"
             raise document.error(at, f"{message} (the first is sources.{names[name]})")
         if name is not None:
             names[name] = index
-        found.append(partial(source, **arguments))
-    return found
+    return found, crawls
+
+
+def _crawl(entry: Mapping[str, Any], document: Document, at: Keys) -> CrawlSource:
+    """Read `{crawl: URL or URLs, name: ..., depth: ...}`."""
+    from autods.crawl.scope import Scope
+
+    said = dict(entry)
+    seeds, name = said.pop("crawl"), said.pop("name", None)
+    seeds = [seeds] if isinstance(seeds, str) else seeds or []
+    try:
+        scope = checked(Scope, {"seeds": seeds, **said}, document, at)
+    except UsageError as error:
+        raise document.error(at, str(error)) from error
+    first = next(iter((*scope.seeds, *scope.sitemap_urls)), "")
+    return CrawlSource(name=str(name or urlsplit(first).hostname or "crawl"), scope=scope)
 
 
 def _kind(entry: Mapping[str, Any], document: Document, at: Keys) -> str:
     """Tell which kind of source an entry is; a user's function may have keys of any name."""
-    kinds = ["function"] if "function" in entry else [key for key in entry if key in SOURCES]
-    valid = [*SOURCES, "function"]
+    known = [*SOURCES, "crawl"]
+    kinds = ["function"] if "function" in entry else [key for key in entry if key in known]
+    valid = [*known, "function"]
     if not kinds:
         word = str(next(iter(entry), ""))
         raise document.error(at, f"no kind of source; {did_you_mean(word, valid)}")
@@ -194,6 +243,8 @@ def _source(
             source = load_source(where)
         except UsageError as error:
             raise document.error((*at, "function"), str(error)) from error
+    if kind == "search" and isinstance(arguments["search"], str):
+        arguments["search"] = str(_from(base, arguments["search"]))
     values = checked_call(source, arguments, document, at)
     return source, {k: _from(base, v) if isinstance(v, Path) else v for k, v in values.items()}
 
@@ -203,15 +254,19 @@ def _from(base: Path, path: Path | str) -> Path:
 
 
 def _anchored(recipe: BuildRecipe, base: Path) -> BuildRecipe:
-    label, validate = recipe.label, recipe.validate
+    label, validate, pipeline = recipe.label, recipe.validate, recipe.pipeline
     if label.functions:
         label = replace(label, functions=_from(base, label.functions))
     if validate.checks:
         validate = replace(validate, checks=_from(base, validate.checks))
+    if pipeline.label_function:
+        path, _, function = pipeline.label_function.rpartition(":")
+        pipeline = replace(pipeline, label_function=f"{_from(base, path)}:{function}")
     return replace(
         recipe,
         label=label,
         validate=validate,
+        pipeline=pipeline,
         catalog=_place_from(base, recipe.catalog),
         store=_place_from(base, recipe.store),
         cold_store=_place_from(base, recipe.cold_store),

@@ -11,14 +11,21 @@ import sqlalchemy as sa
 from autods.catalog import Catalog
 from autods.catalog.tables import now, runs
 from autods.errors import AutodsError
+from autods.run.stopping import RunCancelledError, RunInterruptedError
 
 
 class Journal:
-    """Notes one run, from the moment it has something to do; an idle run leaves no trace."""
+    """Notes one run, from the moment it has something to do; an idle run leaves no trace.
 
-    def __init__(self, catalog: Catalog, dataset_id: int, recipe: str) -> None:
+    With `run_id` the run has its row already, as one has that was asked for before it began.
+    """
+
+    def __init__(
+        self, catalog: Catalog, dataset_id: int, recipe: str, run_id: int | None = None
+    ) -> None:
         self._catalog, self._dataset_id, self._recipe = catalog, dataset_id, recipe
         self._id: int | None = None
+        self._asked = run_id
         self._alive = contextlib.ExitStack()
 
     def begin(self) -> bool:
@@ -31,13 +38,22 @@ class Journal:
         lock = f"run-{uuid.uuid4().hex}"
         self._alive.enter_context(self._catalog.sign_of_life(lock))
         killed = self._killed()
-        row = {"dataset_id": self._dataset_id, "recipe": self._recipe, "stats": {"lock": lock}}
-        row |= {"status": "running", "started_at": now()}
         with self._catalog.begin() as db:
             stale = sa.update(runs).where(runs.c.id.in_(killed))
             db.execute(stale.values(status="killed", finished_at=now()))
-            self._id = db.execute(sa.insert(runs).returning(runs.c.id), row).scalar_one()
+            self._id = self._noted(db, lock)
         return bool(killed)
+
+    def _noted(self, db: sa.Connection, lock: str) -> int:
+        row: dict[str, Any] = {"status": "running", "finished_at": None, "error": None}
+        if self._asked is not None:
+            stats = {**_stats(db, self._asked), "lock": lock}
+            mine = sa.update(runs).where(runs.c.id == self._asked)
+            db.execute(mine.values(**row, stats=stats))
+            return self._asked
+        row |= {"dataset_id": self._dataset_id, "recipe": self._recipe, "stats": {"lock": lock}}
+        row |= {"started_at": now()}
+        return int(db.execute(sa.insert(runs).returning(runs.c.id), row).scalar_one())
 
     def _killed(self) -> list[int]:
         running = sa.select(runs.c.id, runs.c.stats).where(self._mine, runs.c.status == "running")
@@ -74,9 +90,11 @@ class Journal:
         if error is not None and self._id is not None:
             # The error that ends the run matters more than a catalog that cannot note it.
             with contextlib.suppress(Exception):
-                ended = isinstance(error, Exception)
-                said = f"{type(error).__name__}: {error}" if ended else "run it again to go on"
-                self._end("failed" if ended else "interrupted", error=said)
+                status = _end_of(error)
+                said = f"{type(error).__name__}: {error}"
+                self._end(
+                    status, error="run it again to go on" if status == "interrupted" else said
+                )
         with contextlib.suppress(AutodsError):
             self._alive.close()
 
@@ -84,10 +102,12 @@ class Journal:
     def _mine(self) -> sa.ColumnElement[bool]:
         return sa.and_(runs.c.dataset_id == self._dataset_id, runs.c.recipe == self._recipe)
 
-    def _end(self, status: str, **values: Any) -> None:
+    def _end(self, status: str, stats: Mapping[str, Any] | None = None, **values: Any) -> None:
         with self._catalog.begin() as db:
+            kept = {**_stats(db, self._id), **(stats or {})}
+            kept.pop("lock", None)
             ended = sa.update(runs).where(runs.c.id == self._id)
-            db.execute(ended.values(status=status, finished_at=now(), **values))
+            db.execute(ended.values(status=status, finished_at=now(), stats=kept, **values))
 
     def _last(self) -> dict[str, Any]:
         query = (
@@ -98,3 +118,14 @@ class Journal:
         )
         with self._catalog.read() as db:
             return dict(db.scalar(query) or {})
+
+
+def _stats(db: sa.Connection, run_id: int | None) -> dict[str, Any]:
+    return dict(db.scalar(sa.select(runs.c.stats).where(runs.c.id == run_id)) or {})
+
+
+def _end_of(error: BaseException) -> str:
+    if isinstance(error, RunCancelledError):
+        return "cancelled"
+    stopped = isinstance(error, RunInterruptedError) or not isinstance(error, Exception)
+    return "interrupted" if stopped else "failed"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -25,8 +25,12 @@ from autods.recipes.passing import FINGERPRINT, inspect
 from autods.run import Progress, batched, drain
 from autods.store import asset_key
 from autods.validate import Limits
+from autods.web.manners import Manners
 from autods.web.policy import HttpPolicy
 from autods.workspace import Workspace
+
+if TYPE_CHECKING:
+    from autods.web.http import Fetched
 
 SPOOLED = 600.0
 """Seconds after which a folder of downloads that no living run has claimed is swept."""
@@ -37,13 +41,17 @@ POLL = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """What is taken into which dataset, and how; the error budget is a share of `inputs`."""
+    """What is taken into which dataset, and how; the error budget is a share of `inputs`.
+
+    `manners` are those that the downloads share with what else the run asks of the same hosts.
+    """
 
     workspace: Workspace
     dataset_id: int
     checks: Checks
     http: HttpPolicy
     inputs: int
+    manners: Manners | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -157,9 +165,16 @@ def _downloads(intake: Intake, claims: Claims) -> Iterator[Input]:
         policy = replace(intake.http, max_bytes=min(intake.http.max_bytes, intake.checks.max_bytes))
         remote = itertools.chain([first], wanted)
         requests = (Request(index=ref.id, url=ref.location) for ref in remote)
-        for got in fetch(requests, policy, spool):
-            path = None if got.path is None else str(got.path)
-            yield Input(got.index, path, spooled=True, refusal=got.refusal)
+        for got in fetch(requests, policy, spool, intake.manners):
+            yield _download(got)
+
+
+def _download(got: "Fetched") -> Input:
+    """Turn the end of a fetch into an input; validators are kept with the bytes they speak of."""
+    if got.path is None:
+        return Input(got.index, None, spooled=True, refusal=got.refusal)
+    path, etag, date = str(got.path), got.etag, got.last_modified
+    return Input(got.index, path, spooled=True, etag=etag, last_modified=date)
 
 
 @contextlib.contextmanager

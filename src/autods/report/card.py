@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from autods.report.facts import Facts
 from autods.report.loading import loading
 from autods.report.ranking import class_rows, ranked, ranked_to, split_totals
-from autods.report.wording import count, duration, one_line, plain, share, things, yaml_text
+from autods.report.wording import (
+    count,
+    duration,
+    one_line,
+    plain,
+    share,
+    size,
+    things,
+    yaml_text,
+)
 
 MAX_CLASSES, MAX_REASONS = 50, 30
 _SMALL = 10  # members of a class in a split below which a metric on them says little
@@ -189,7 +198,7 @@ def _inputs(facts: Facts) -> str:
     return (
         f"## What came in, and what stayed\n\n{counts.equation}\n\n"
         f"{table(['how it ended', 'inputs', 'share'], rows)}\n\n"
-        f"Quality score: {counts.quality_score:.1f} of 100 = 100 × accepted ÷ (inputs − failed)."
+        f"Quality score: {counts.quality_score:.1f} of 100 = {counts.score_equation}."
     )
 
 
@@ -208,6 +217,12 @@ def _provenance(facts: Facts) -> str:
         rows = ranked_to(MAX_REASONS, counts)
         lines = [[escape(name) if name else "*not stated*", count(number)] for name, number in rows]
         text += "\n\n" + table([title, "members"], lines) if lines else ""
+    if contents.storage:
+        tiers = [
+            [escape(tier), count(held.members), size(held.size)]
+            for tier, held in contents.storage.items()
+        ]
+        text += "\n\n" + table(["storage tier", "members", "bytes"], tiers)
     return text if "|" in text else f"{text}\n\nNeither sources nor licenses were recorded."
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "Examples",
     "Facts",
     "FunctionRow",
+    "Held",
     "Histogram",
     "Labels",
     "Pair",
@@ -142,18 +143,28 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a storage tier holds of a version: how many members, and their bytes in all."""
+
+    members: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
     """What the members are: how many there are by file format, by license and by source.
 
     A license "" is one that nobody stated. A member seen in two sources counts for the one it was
     first seen in. `distributions` maps a measure (width, height, megapixels, file_size in bytes,
-    brightness, contrast, sharpness, entropy, or any other name) to its histogram.
+    brightness, contrast, sharpness, entropy, or any other name) to its histogram. `storage` tells
+    by tier (hot, cold) where the members lay when this was gathered; it may be empty.
     """
 
     formats: Mapping[str, int] = field(default_factory=dict)
     licenses: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, int] = field(default_factory=dict)
     distributions: Mapping[str, Histogram] = field(default_factory=dict)
+    storage: Mapping[str, Held] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,7 +242,8 @@ class Facts:
 
     `places` says what lies where; the keys `shards` (a folder with one folder of tars per split),
     `parquet` (a file), `folder` (an image folder) and `report` (the page) are known and give the
-    reader working commands, any other is listed as it is.
+    reader working commands, `duplicates` is a page that the report links to as its neighbour
+    duplicates.html, any other is listed as it is.
 
     Raises AutodsError if the members by class and split are not the accepted ones, or if the
     changes cannot have led to them.

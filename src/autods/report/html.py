@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from autods.report.facts import Examples, Facts, Pair, Picture
 from autods.report.plots import draw
 from autods.report.ranking import ClassRow, class_rows, ranked, ranked_to, split_totals
-from autods.report.wording import count, duration, plain, share, things, yaml_text
+from autods.report.wording import count, duration, plain, share, size, things, yaml_text
 from autods.report.write import write_texts
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def render_report(facts: Facts) -> str:
     request. Labels, captions, uris and reasons are foreign text: they are escaped, and characters
     that could mislead a reader are shown as their escapes.
     """
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(facts=facts, **_page(facts))
 
 
@@ -65,10 +65,11 @@ def write_report(facts: Facts, path: Path) -> Path:
 
 
 @cache
-def _environment() -> "Environment":
+def environment() -> "Environment":
+    """Give what the pages of a version are rendered with: every text escaped, every name known."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    found = Environment(
         loader=PackageLoader("autods.report"),
         autoescape=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
@@ -76,9 +77,9 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "share": share, "duration": duration}
-    environment.filters |= {"data_uri": data_uri, "things": things}
-    return environment
+    found.filters |= {"count": count, "share": share, "duration": duration, "size": size}
+    found.filters |= {"data_uri": data_uri, "things": things}
+    return found
 
 
 def _page(facts: Facts) -> dict[str, Any]:
@@ -112,6 +113,10 @@ def _page(facts: Facts) -> dict[str, Any]:
             "File formats": ranked_to(MAX_REASONS, contents.formats),
             "Licenses": ranked_to(MAX_REASONS, _named(contents.licenses, "not stated")),
             "Sources": ranked_to(MAX_REASONS, contents.sources),
+            "Storage tiers": [
+                (f"{tier}, {size(held.size)}", held.members)
+                for tier, held in contents.storage.items()
+            ],
         },
         "plots": [draw(name, data) for name, data in contents.distributions.items()],
         "total_seconds": sum(facts.timing.seconds.values()),

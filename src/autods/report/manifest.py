@@ -48,7 +48,9 @@ def _ours(facts: Facts) -> dict[str, Any]:
         "counts": {
             "inputs": counts.inputs,
             "accepted": counts.accepted,
+            "flagged": counts.flagged,
             "exact_duplicates": counts.exact_duplicates,
+            "repeated": counts.repeated,
             "pixel_duplicates": counts.pixel_duplicates,
             "near_duplicates": counts.near_duplicates,
             "withheld": counts.withheld,
@@ -56,6 +58,7 @@ def _ours(facts: Facts) -> dict[str, Any]:
             "failed": dict(ranked(counts.failed_by)),
             "unlabelled": facts.labels.unlabelled,
         },
+        "quality_score": round(counts.quality_score, 2),
         "files": dict(facts.places),
     }
 

@@ -231,6 +231,7 @@ def to_json(facts: Facts) -> dict[str, Any]:
     counts, labels = facts.counts, facts.labels
     plain["about"]["created_at"] = facts.about.created.isoformat()
     plain["counts"] |= {"outcomes": counts.outcomes, "quality_score": counts.quality_score}
+    plain["counts"] |= {"score_equation": counts.score_equation}
     plain["labels"] |= {
         "labelled": labels.labelled,
         "unlabelled": labels.unlabelled,

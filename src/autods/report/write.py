@@ -1,7 +1,8 @@
 """Putting a version's report, card, manifest and version.txt in a folder."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from autods.errors import PlaceError
@@ -30,20 +31,30 @@ def write_all(facts: Facts, folder: Path) -> dict[str, Path]:
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> dict[str, Path]:
     """Write each text to its name in `folder`, atomically one by one, in UTF-8."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return {name: _replace(folder / name, text) for name, text in texts.items()}
-    except OSError as error:
-        raise PlaceError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return {name: _write(folder / name, text) for name, text in texts.items()}
 
 
-def _replace(path: Path, text: str) -> Path:
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling to write to; it takes the place of `path` when the block succeeds.
+
+    The folder is made if missing. Raises PlaceError if it cannot be written.
+    """
     # Two processes may write one report: each under a name of its own, and the last one stands.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        # A path that is not UTF-8 reaches us with lone surrogates; they are written as escapes.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise PlaceError(f"cannot write to {path.parent}: {error.strerror or error}") from error
+
+
+def _write(path: Path, text: str) -> Path:
+    # A path that is not UTF-8 reaches us with lone surrogates; they are written as escapes.
+    with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

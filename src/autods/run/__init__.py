@@ -1,7 +1,7 @@
 """The one loop, and the steps of a recipe: pending, batches, engine.map, commit."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeVar
@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from autods.catalog import Catalog
 from autods.engine import Engine, Lost
-from autods.errors import UnreachableError
+from autods.errors import UnreachableError, UsageError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,11 +49,20 @@ class WorkflowStep:
 
     Every handler is idempotent: run again after a kill, it finds what is pending and goes on. So
     it is run again, too, where a place did not answer, unless `persistent` is false.
+
+    What follows counts in durable runs alone (`run.durable`), where a handler may be async and may
+    return None: a try that fails or takes longer than `timeout` seconds is followed by
+    `max_retries` others; `always` runs a step even after a failure or a cancel; a step that is not
+    `enabled` is noted as skipped.
     """
 
     name: str
-    handler: Callable[[Context], Context]
+    handler: Callable[[Context], Context | Awaitable[Context | None] | None]
     persistent: bool = True
+    max_retries: int = 0
+    timeout: float | None = None
+    always: bool = False
+    enabled: bool = True
 
 
 def run_steps(
@@ -66,21 +75,39 @@ def run_steps(
     """
     for step in steps:
         progress.step(step.name)
-        context = {**context, **_persist(step, context, progress, patience)}
+        context = {**context, **_added(step.name, persist(step, context, progress, patience))}
     return context
 
 
-def _persist(step: WorkflowStep, context: Context, progress: Progress, patience: float) -> Context:
+def _added(name: str, result: Any) -> Context:
+    """Take what a handler returned, if it is something that can be added to a context."""
+    if result is None:
+        return {}
+    if not isinstance(result, dict):
+        raise UsageError(f"step {name!r} returned {type(result).__name__}, not a dict")
+    return result
+
+
+def persist(
+    step: WorkflowStep,
+    context: Context,
+    progress: Progress,
+    patience: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Any:
     """Run a step until it succeeds, as long as only a place that does not answer stops it.
 
-    An integrity error is a race that the database has decided against us: the step looks again.
+    Gives what its handler returned. An integrity error is a race that the database has decided
+    against us: the step looks again.
     """
     if not step.persistent:
         return step.handler(context)
     tries = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((UnreachableError, IntegrityError)),
-        wait=tenacity.wait_exponential_jitter(initial=0.25, max=15, jitter=0.25),
+        wait=tenacity.wait_exponential(multiplier=0.25, max=15) + tenacity.wait_random(0, 0.25),
         stop=_out_of_patience(patience),
+        sleep=sleep,
         before_sleep=lambda _: progress.step(f"{step.name} again"),
         reraise=True,
     )

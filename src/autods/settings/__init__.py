@@ -5,6 +5,7 @@ from autods.settings.databases import without_password
 from autods.settings.document import (
     MOST_VALUES,
     Document,
+    Given,
     Keys,
     checked,
     checked_call,
@@ -18,6 +19,7 @@ __all__ = [
     "MOST_VALUES",
     "VARIABLES",
     "Document",
+    "Given",
     "Keys",
     "S3Access",
     "Secret",

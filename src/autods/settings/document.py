@@ -110,6 +110,24 @@ class Document:
         return here
 
 
+class Given(Document):
+    """What a program says instead of a file; errors name it and the key.
+
+    >>> Given({"a": 1}, "job 3").error(("a",), "is odd")
+    RecipeError('job 3: a: is odd')
+    """
+
+    def __init__(self, data: Mapping[str, Any], name: str) -> None:
+        self.name = name
+        self.data = dict(data)
+
+    def error(self, keys: Keys, message: str) -> RecipeError:
+        """Build the error for what stands at `keys`."""
+        return RecipeError(
+            ": ".join([self.name, *([".".join(map(str, keys))] * bool(keys)), message])
+        )
+
+
 def checked(kind: type[T], data: Any, document: Document, at: Keys = ()) -> T:
     """Turn parsed YAML into a dataclass `kind`; raises RecipeError with line, key and choices."""
     import pydantic

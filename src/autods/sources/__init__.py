@@ -10,36 +10,21 @@ from typing import Any
 from autods.records import Ref
 from autods.sources.files import folder, folder_name
 from autods.sources.lists import list_name, table, urls
+from autods.sources.search import search, search_name
 
 Source = Callable[..., Iterator[Ref]]
 
-SOURCES: dict[str, Source] = {"folder": folder, "urls": urls, "table": table}
+SOURCES: dict[str, Source] = {"folder": folder, "urls": urls, "table": table, "search": search}
 """The sources a recipe may name; besides these, `function: file.py:name` is one of the user's."""
 
-__all__ = ["SOURCES", "Source", "folder", "load_source", "name_of", "table", "urls"]
+__all__ = ["SOURCES", "Source", "folder", "load_source", "name_of", "search", "table", "urls"]
 
 
 def load_source(function: str) -> Source:
-    """Load a user's source, `path/to/file.py:name`.
+    """Load a user's source, `path/to/file.py:name`; raises UsageError."""
+    from autods.sources.functions import load_function
 
-    Raises UsageError that names the file and what it holds, or why it cannot be run.
-    """
-    import runpy
-    from pathlib import Path
-
-    from autods.errors import UsageError
-
-    path, _, name = function.rpartition(":")
-    if not path or not Path(path).is_file():
-        raise UsageError(f"no source {function!r}: give FILE.py:FUNCTION, the file must exist")
-    try:
-        found: dict[str, Any] = runpy.run_path(path)
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
-    if not callable(found.get(name)):
-        there = [key for key, value in found.items() if callable(value) and key[0] != "_"]
-        raise UsageError(f"{path} has no function {name!r} (there: {', '.join(there) or 'none'})")
-    return found[name]  # type: ignore[no-any-return]
+    return load_function(function, "source")
 
 
 def name_of(kind: str, arguments: Mapping[str, Any]) -> str | None:
@@ -49,7 +34,9 @@ def name_of(kind: str, arguments: Mapping[str, Any]) -> str | None:
     >>> name_of("urls", {"urls": Path("lists/crawl.csv")}), name_of("folder", {"name": "mine"})
     ('crawl', 'mine')
     """
-    defaults = {"folder": folder_name, "urls": list_name, "table": list_name}
+    defaults: dict[str, Callable[[Any], str]] = {
+        "folder": folder_name, "urls": list_name, "table": list_name, "search": search_name,
+    }  # fmt: skip
     given = arguments.get("name")
     if given or kind not in defaults:
         return given or None

@@ -43,7 +43,7 @@ def urls(
         yield Ref(
             uri=shown_url(url) or f"line {row[LINE]}",
             source=source,
-            location=_refused("bad-row", row[FAULT]) if FAULT in row else _place(url),
+            location=_refused("bad-row", row[FAULT]) if FAULT in row else place_of(url),
             **_described(row, columns, url_column, license),
         )
 
@@ -95,7 +95,7 @@ def _asked(first: str, columns: Mapping[str, str]) -> list[str]:
     return [first, *(column for field, column in columns.items() if column != field)]
 
 
-def _place(url: str) -> str:
+def place_of(url: str) -> str:
     """Say where a URL's bytes are; a list from elsewhere does not get to read files of ours."""
     found = _URL.fullmatch(url)
     if not found:

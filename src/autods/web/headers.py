@@ -1,11 +1,11 @@
 """What an HTTP answer says of itself: status, kind, when to come back, whether to keep out."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-_WANTED = frozenset({b"content-type", b"etag", b"last-modified", b"retry-after"})
+_WANTED = frozenset({b"content-type", b"etag", b"last-modified", b"location", b"retry-after"})
 _STATUS = re.compile(rb"HTTP/[0-9.]+ +([0-9]{3})\b")
 _AGENT = re.compile(r"[a-z0-9_*-]+")
 # `none` is Google's short form of `noindex, nofollow`.
@@ -61,15 +61,23 @@ def robots_refusal(tags: Sequence[str], agents: Collection[str]) -> str | None:
     >>> robots_refusal(["otherbot: noai, noindex"], {"autods"}) is None
     True
     """
+    return next((word for word in directives(tags, agents) if word in _REFUSING), None)
+
+
+def directives(tags: Sequence[str], agents: Collection[str]) -> Iterator[str]:
+    """Yield the directives of `X-Robots-Tag` fields that are said to us, in lower case.
+
+    >>> list(directives(["nofollow", "otherbot: noai"], {"autods"}))
+    ['nofollow']
+    """
     for tag in tags:
         agent = "*"
         for part in tag.lower().split(","):
             name, colon, rest = (piece.strip() for piece in part.partition(":"))
             if colon and name not in _VALUED and _AGENT.fullmatch(name):
                 agent, name = name, rest
-            if name in _REFUSING and (agent == "*" or agent in agents):
-                return name
-    return None
+            if name and (agent == "*" or agent in agents):
+                yield name
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
@@ -88,7 +96,7 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
 
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # A year of twenty digits.
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())

@@ -18,13 +18,14 @@ from autods.records import Refusal
 from autods.web.guard import Target, parse_url
 from autods.web.headers import Head, retry_after
 from autods.web.hosts import Hosts
+from autods.web.manners import Manners
 from autods.web.policy import HttpPolicy
 
 if TYPE_CHECKING:
     from autods.web.pool import Pool
     from autods.web.transfer import Answer
 
-__all__ = ["Fetched", "HttpPolicy", "Request", "fetch", "fetch_one"]
+__all__ = ["Fetched", "HttpPolicy", "Manners", "Request", "fetch", "fetch_one"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,9 @@ class Fetched:
     With a body, `path` is a file of `size` bytes that is now the caller's to read and remove. With
     status 304 there is none, and no refusal. Otherwise `refusal` says why. `final_url` is what was
     asked last, after redirects, `status` its answer (0 if none), `tries` how often it was begun.
+    `redirect` is where that answer points to, where `max_redirects=0` left it to the caller to go.
+    `robots_tags` are its `X-Robots-Tag` fields, for `headers.directives`, and `retry_after` the
+    seconds after which it asked us to come back.
     """
 
     index: int
@@ -60,11 +64,14 @@ class Fetched:
     etag: str | None = None
     last_modified: str | None = None
     tries: int = 0
+    redirect: str | None = None
+    robots_tags: tuple[str, ...] = ()
+    retry_after: float | None = None
     refusal: Refusal | None = None
 
 
 def fetch(
-    requests: Iterable[Request], policy: HttpPolicy, spool: Path
+    requests: Iterable[Request], policy: HttpPolicy, spool: Path, manners: Manners | None = None
 ) -> Generator[Fetched, None, None]:
     """Fetch every request into a file in `spool`, in the order in which they end.
 
@@ -74,9 +81,12 @@ def fetch(
 
     - `failed`, worth another run: `http-404` and every other status, `timeout`, `connect`, `dns`,
       `tls`, `reset`, `short-body`, `bad-response`, `bad-encoding`, `too-many-redirects`,
-      `redirect-loop`, `retry-after-too-long`.
+      `redirect` (with `max_redirects=0`), `redirect-loop`, `retry-after-too-long`.
     - `rejected`, final: `bad-url`, `unsupported-scheme`, `private-address`, `too-large`,
       `x-robots-noai`.
+
+    Calls that share `manners` keep their distance from a host together, and request no URL that
+    these do not allow; their refusals come with reasons of their own.
 
     Closing the generator aborts what is under way and removes its files. While the caller works on
     an item the transfers wait too and their clocks run, so hand long work to others. Raises
@@ -94,7 +104,7 @@ def fetch(
     except OSError as error:
         raise PlaceError(f"cannot make the spool folder {spool}: {error.strerror}") from error
     with closing(Pool(policy, spool)) as pool:
-        yield from _Window(requests, policy, pool).run()
+        yield from _Window(requests, policy, pool, manners or Manners()).run()
 
 
 def fetch_one(url: str, policy: HttpPolicy, spool: Path) -> Fetched:
@@ -119,12 +129,17 @@ class _Job:
 class _Window:
     """The requests under way and those that wait, and what is decided when an exchange ends."""
 
-    def __init__(self, requests: Iterable[Request], policy: HttpPolicy, pool: "Pool") -> None:
+    def __init__(
+        self, requests: Iterable[Request], policy: HttpPolicy, pool: "Pool", manners: Manners
+    ) -> None:
         self._source = iter(requests)
         self._dry = False
         self._policy = policy
         self._pool = pool
-        self._hosts = Hosts[_Job](per_host=policy.per_host, delay=policy.delay_per_host)
+        self._manners = manners
+        self._hosts = Hosts[_Job](
+            per_host=policy.per_host, delay=policy.delay_per_host, manners=manners
+        )
 
     def run(self) -> Iterator[Fetched]:
         while True:
@@ -157,7 +172,7 @@ class _Window:
 
     def _patience(self) -> float | None:
         """Seconds until something besides the transfers wants attention; None if nothing does."""
-        if self._pool.free and self._hungry():
+        if self._pool.free and (self._hosts.ready or self._hungry()):
             return 0.0
         due = self._hosts.next_time()
         if due is None or not self._pool.free:
@@ -171,6 +186,8 @@ class _Window:
             self._dry = True
             return None
         target = parse_url(request.url)
+        if not isinstance(target, Refusal):
+            target = self._manners.refusal(target.url) or target
         if isinstance(target, Refusal):
             return Fetched(index=request.index, url=request.url, refusal=target)
         self._hosts.push(_Job(request, target, target, left=self._policy.timeout), target.host)
@@ -194,7 +211,7 @@ class _Window:
         elif refusal is not None and answer.again:
             refusal = self._again(job, answer.head, refusal, now)
             goes_on = refusal is None
-        self._hosts.done(asked.host, now)
+        self._hosts.done(asked.host)
         return None if goes_on else _fetched(job, asked, answer, refusal)
 
     def _follow(self, job: _Job, url: str, seconds: float) -> Refusal | None:
@@ -204,12 +221,18 @@ class _Window:
             return Refusal(target.status, target.reason, f"redirected, but {target.detail}")
         if target.url in job.seen:
             return Refusal("failed", "redirect-loop", f"redirected back to {target.url}")
+        if not self._policy.max_redirects:
+            job.here = target
+            return Refusal("failed", "redirect", f"redirected to {target.url}")
         if len(job.seen) > self._policy.max_redirects:
             detail = f"more than max_redirects={self._policy.max_redirects}"
             return Refusal("failed", "too-many-redirects", detail)
         if seconds >= job.left:
             detail = f"the redirects took timeout={self._policy.timeout} s"
             return Refusal("failed", "timeout", detail)
+        refusal = self._manners.refusal(target.url)
+        if refusal is not None:
+            return refusal
         job.here = target
         job.left -= seconds
         self._hosts.push(job, target.host, first=True)
@@ -273,5 +296,8 @@ def _fetched(job: _Job, asked: Target, answer: "Answer", refusal: Refusal | None
         etag=head.get(b"etag"),
         last_modified=head.get(b"last-modified"),
         tries=job.tries,
+        redirect=None if job.here is asked else job.here.url,
+        robots_tags=head.robots,
+        retry_after=retry_after(head.get(b"retry-after")),
         refusal=refusal,
     )

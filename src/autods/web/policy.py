@@ -46,7 +46,7 @@ class HttpPolicy:
     Limits:
 
     - `max_bytes` of one body, as sent and as decoded; 64 MiB is above any photograph.
-    - `max_redirects` of one try.
+    - `max_redirects` of one try; 0 leaves it to the caller of `fetch` to go on.
     - `accept_encoding`: None asks for none, for images do not shrink; "gzip" or "br" for text.
     - `allow_private`: False keeps to the public internet, True lifts the guard, a tuple of networks
       opens these only: `("10.1.0.0/16",)`.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pycurl
 
@@ -103,6 +104,7 @@ class Transfer:
     def finish(self, code: int, message: str) -> Answer:
         """Judge how the exchange ended, and close its file or remove it."""
         self._close_sockets()
+        self._cut = code != pycurl.E_OK
         head = self._read_head()
         path = None
         refusal, again = self._verdict(head, code, message)
@@ -131,6 +133,7 @@ class Transfer:
         self._parts: list[bytes] = []
         self._held = 0
         self._size = 0
+        self._cut = False
         self._name = ""
         self._shut: list[str] = []
         self._opened = 0
@@ -243,13 +246,23 @@ class Transfer:
         """Return where an answer points to, as an absolute URL that libcurl has worked out."""
         if not 300 <= head.status < 400 or head.status == 304:
             return None
-        raw: bytes | None = self.curl.getinfo_raw(pycurl.REDIRECT_URL)
+        raw: bytes | None = self.curl.getinfo_raw(pycurl.REDIRECT_URL) or self._cut_redirect(head)
         if raw is None:
             return None
         try:
             return raw.decode()
         except UnicodeDecodeError:
             return re.sub(rb"[^\x21-\x7e]", lambda m: b"%%%02X" % m[0][0], raw).decode("ascii")
+
+    def _cut_redirect(self, head: Head) -> bytes | None:
+        """Work out the target ourselves where the body was cut off: libcurl does it at the end."""
+        if not self._cut:
+            return None
+        base: str = self.curl.getinfo(pycurl.EFFECTIVE_URL)
+        try:
+            return urljoin(base, head.fields[b"location"]).encode("latin-1")
+        except (KeyError, ValueError):
+            return None
 
     def _too_large(self) -> Refusal:
         detail = f"the body is larger than max_bytes={self._policy.max_bytes}"

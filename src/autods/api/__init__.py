@@ -1,0 +1,1 @@
+"""The HTTP face: runs, live, for this machine alone."""

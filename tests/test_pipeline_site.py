@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import blobs, placements, refs
-from autods.recipes.pipeline.metrics import NOT_FETCHED
+from autods.report.counts import UNREAD
 from autods.workspace import Workspace
 from services.site import Site
 
@@ -108,7 +108,7 @@ def assert_measured(metrics: dict[str, Any], site: Site) -> None:
     """The metrics are the truth's figures."""
     counts: Counter[str] = Counter()
     for image in site.truth.images.values():
-        counts["refused" if NOT_FETCHED.intersection(image.reasons) else image.end] += 1
+        counts["refused" if UNREAD.intersection(image.reasons) else image.end] += 1
     invalid = counts["rejected"]
     crawled = counts["asset"] + counts["duplicate"] + invalid
     assert metrics["images_crawled"] == metrics["images_validated"] == crawled
@@ -181,7 +181,7 @@ def test_the_other_modes_keep_what_strict_rejects(
 ) -> None:
     ran = run(write_recipe(tmp_path, site, f"validate: {{mode: {mode}}}\n"))["metrics"]
     strict_invalid = sum(
-        image.end == "rejected" and not NOT_FETCHED.intersection(image.reasons)
+        image.end == "rejected" and not UNREAD.intersection(image.reasons)
         for image in site.truth.images.values()
     )
     # A file cut short in transit of its bytes, or larger than allowed, is none in any mode.

@@ -46,13 +46,14 @@ _MEASURES = ("width", "height", "file_size", "brightness", "contrast", "sharpnes
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a build knows when it comes to reporting."""
+    """What a build knows when it comes to reporting; `html` asks for pages to look at, too."""
 
     policy: str
     listing: Listing
     weak: WeakLabels | None
     seconds: Mapping[str, float]
     ingested: int
+    html: bool = True
 
 
 def write_facts(
@@ -63,8 +64,10 @@ def write_facts(
     members = read_members(workspace.store, version)
     catalog, judged = workspace.catalog, (version.dataset_id, outcome.policy)
     counts = count_inputs(catalog, *judged, repeated=outcome.listing.repeated)
-    is_new = not (folder / "version.txt").exists()  # A version's files are written once.
-    if is_new:
+    # A version's files are written once; a report that was not wanted then may be now.
+    is_new = not (folder / "version.txt").exists()
+    is_new |= outcome.html and not (folder / "report.html").exists()
+    if is_new and outcome.html:
         write_duplicates(workspace, version, outcome.policy, counts, engine)
     facts = Facts(
         about=_about(version, plan),
@@ -77,7 +80,7 @@ def write_facts(
         changes=_changes(workspace, version, members),
     )
     if is_new:
-        write_all(facts, folder)
+        write_all(facts, folder, html=outcome.html)
     return facts
 
 

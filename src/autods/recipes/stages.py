@@ -50,7 +50,7 @@ class Stages:
     Handlers are idempotent, and need nothing of those before them but the context: a run that was
     killed goes on in another process. `verb` is the recipe the journal keeps; with `run_id` the
     run is in it already. `threshold` is how many images lie hot, if not what the settings say;
-    crawls that began after `since` are not begun again.
+    without `html` no report is written to look at; crawls begun after `since` are not begun again.
     """
 
     workspace: Workspace
@@ -62,6 +62,7 @@ class Stages:
     new: bool = field(default=False, init=False)
     facts: Any = field(default=None, init=False)
     threshold: int | None = None
+    html: bool = True
     since: dt.datetime | None = None
     manners: Any = field(default=None, init=False)
 
@@ -289,6 +290,7 @@ class Stages:
             weak=self.weak or self._weak(),  # Asked by another process, before it was killed.
             seconds=context["seconds"],
             ingested=context["ingested"],
+            html=self.html,
         )
         version = self.version(context)
         self.facts = write_facts(self.workspace, version, self.plan, outcome, self.engine)

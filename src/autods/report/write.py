@@ -9,10 +9,10 @@ from autods.errors import PlaceError
 from autods.report.facts import Facts
 
 
-def write_all(facts: Facts, folder: Path) -> dict[str, Path]:
+def write_all(facts: Facts, folder: Path, *, html: bool = True) -> dict[str, Path]:
     """Write report.html, dataset_info.md, manifest.json and version.txt; give name -> path.
 
-    All four are made before the first is written, and each takes its name when it is complete.
+    Without `html` the report is left out. All are made before the first is written, and each takes its name when it is complete.
     `version.txt` comes last: where it names this version, the others are those of this version.
     The folder is made if missing. Raises PlaceError if it cannot be written.
     """
@@ -20,8 +20,8 @@ def write_all(facts: Facts, folder: Path) -> dict[str, Path]:
     from autods.report.html import render_report
     from autods.report.manifest import manifest_json, version_txt
 
-    texts = {
-        "report.html": render_report(facts),
+    texts = {"report.html": render_report(facts)} if html else {}
+    texts |= {
         "dataset_info.md": dataset_info(facts),
         "manifest.json": manifest_json(facts),
         "version.txt": version_txt(facts),

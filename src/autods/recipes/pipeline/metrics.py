@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from autods.catalog import Catalog
 from autods.catalog.tables import placements, refs
 from autods.recipes.counting import count_inputs, count_storage
-from autods.report.counts import Counts
+from autods.report.counts import UNREAD, Counts
 from autods.run.state import RunState
 
 SETUP, CRAWL, VALIDATE, DEDUPLICATE, LABEL, STORE, REPORT, CLEANUP = STEPS = (
@@ -32,12 +32,6 @@ _DURATIONS = {
     LABEL: "labeling_duration",
     STORE: "storage_duration",
 }
-
-NOT_FETCHED = frozenset(
-    {"bad-url", "unsupported-scheme", "private-address", "x-robots-noai", "robots",
-     "robots-unreachable", "gone", "bad-row"}
-)  # fmt: skip
-"""Reasons to reject an input before any of its bytes came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +143,7 @@ def _downloaded(catalog: Catalog, dataset_id: int) -> int:
         refs.c.gone_at.is_(None),
         sa.or_(
             refs.c.status == "asset",
-            sa.and_(refs.c.status == "rejected", refs.c.reason.not_in(NOT_FETCHED)),
+            sa.and_(refs.c.status == "rejected", refs.c.reason.not_in(UNREAD)),
         ),
     )
     with catalog.read() as db:
@@ -167,7 +161,7 @@ def _invalid(catalog: Catalog, dataset_id: int, policy: str) -> int:
         refs.c.dataset_id == dataset_id,
         refs.c.gone_at.is_(None),
         sa.or_(
-            sa.and_(refs.c.status == "rejected", refs.c.reason.not_in(NOT_FETCHED)),
+            sa.and_(refs.c.status == "rejected", refs.c.reason.not_in(UNREAD)),
             sa.and_(
                 refs.c.status == "asset",
                 sa.or_(refs.c.reason.is_not(None), refs.c.asset_id.in_(found)),

@@ -47,7 +47,7 @@ class PipelineSteps:
         run_id, since = workflow.id, workflow.created_at
         self._stages = Stages(
             workspace, applied(plan, config), progress, VERB, run_id,
-            threshold=config.hot_storage_threshold, since=since,
+            threshold=config.hot_storage_threshold, html=config.enable_quality_report, since=since,
         )  # fmt: skip
         self._temp = TempWorkspace(workspace, run_id, keep=not config.temp_workspace_cleanup)
         self._labels = LabelGenerator(config.label_formats, config.label_function)
@@ -120,7 +120,8 @@ class PipelineSteps:
     def report(self, context: Context) -> Context:
         """Write the report, the card and the manifest, and publish the version."""
         added = self._alone(context, "report")
-        return added | {"report": str(self._folder(self._stages.version(context)) / "report.html")}
+        report = self._folder(self._stages.version(context)) / "report.html"
+        return added | ({"report": str(report)} if report.exists() else {})
 
     def clean_up(self, _: Context) -> Context:
         """Remove the temporary folders, unless they are to be kept."""

@@ -87,7 +87,7 @@ class Plan(Ground):
         for photo in self.photos.all:
             truth.never.pop(photo.url, None)
             truth.images.setdefault(photo.url, _image_end(photo, photo.pages[0]))
-            if photo.reasons == ("robots",) and photo.role != "moved-barred":
+            if photo.role in {"barred", "closed"}:
                 truth.never[photo.url] = "robots"
         return truth
 

@@ -12,8 +12,9 @@ from autods.report.facts import Facts
 def write_all(facts: Facts, folder: Path, *, html: bool = True) -> dict[str, Path]:
     """Write report.html, dataset_info.md, manifest.json and version.txt; give name -> path.
 
-    Without `html` the report is left out. All are made before the first is written, and each takes its name when it is complete.
-    `version.txt` comes last: where it names this version, the others are those of this version.
+    Without `html` the report is left out. All are made before the first is written, and each takes
+    its name when it is complete. `version.txt` comes last: where it names this version, the others
+    are those of this version.
     The folder is made if missing. Raises PlaceError if it cannot be written.
     """
     from autods.report.card import dataset_info

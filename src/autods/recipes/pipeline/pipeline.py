@@ -6,15 +6,14 @@ from typing import Any
 
 from autods.recipes.pipeline.config import PipelineConfig
 from autods.recipes.pipeline.metrics import STEPS, PipelineMetrics
-from autods.recipes.pipeline.orchestrator import JobOrchestrator, Work
+from autods.recipes.pipeline.orchestrator import JobOrchestrator
 from autods.recipes.pipeline.repositories import Workflow
 from autods.recipes.pipeline.services import (
     CrawlJobService,
     MetricsService,
     StorageService,
 )
-from autods.recipes.pipeline.steps import VERB, PipelineSteps
-from autods.run import Progress, Silent
+from autods.recipes.pipeline.steps import VERB, preparing
 
 
 class DatasetProcessingPipeline:
@@ -41,7 +40,7 @@ class DatasetProcessingPipeline:
         self.config = config or PipelineConfig()
         self._current: int | None = None
         self._metrics = PipelineMetrics()
-        orchestrator.register(VERB, self._prepare)
+        orchestrator.register(VERB, preparing(storage_service.workspace))
 
     @property
     def metrics(self) -> PipelineMetrics:
@@ -102,11 +101,4 @@ class DatasetProcessingPipeline:
 
     async def _measure(self, workflow_id: int) -> PipelineMetrics:
         workflow = await self.orchestrator.get_workflow(workflow_id)
-        steps = PipelineSteps(self.storage_service.workspace, workflow, Silent())
-        state = self.orchestrator.task_repo.state(workflow_id)
-        measured = await self.metrics_service.measure(steps.dataset_id, steps.policy, state.results)
-        return measured.timed(state)
-
-    def _prepare(self, workflow: Workflow, progress: Progress) -> Work:
-        steps = PipelineSteps(self.storage_service.workspace, workflow, progress)
-        return Work(steps=steps.steps(), journal=steps.journal, close=steps.close)
+        return await self.metrics_service.measure(workflow)

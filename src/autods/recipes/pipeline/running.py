@@ -8,17 +8,17 @@ from typing import Any
 from autods.errors import PlaceError, UsageError
 from autods.recipes.file import Plan, given_plan, read_recipe
 from autods.recipes.pipeline.config import PipelineConfig
-from autods.recipes.pipeline.metrics import PipelineMetrics, measure
-from autods.recipes.pipeline.orchestrator import JobOrchestrator, Work
+from autods.recipes.pipeline.metrics import PipelineMetrics
+from autods.recipes.pipeline.orchestrator import JobOrchestrator
 from autods.recipes.pipeline.repositories import (
     JobRepository,
     TaskRepository,
     Workflow,
     WorkflowRepository,
 )
-from autods.recipes.pipeline.steps import VERB, PipelineSteps
+from autods.recipes.pipeline.steps import VERB, measured, preparing
 from autods.recipes.publish import place_of
-from autods.run import Progress, Silent
+from autods.run import Progress
 from autods.versions import find_version
 from autods.workspace import Workspace, slug
 
@@ -101,7 +101,7 @@ class Runner:
         self._orchestrator = JobOrchestrator(
             self.workflows, self._tasks, JobRepository(workspace), progress=progress
         )
-        self._orchestrator.register(VERB, self._prepare)
+        self._orchestrator.register(VERB, preparing(workspace))
 
     def find(self, asked: Asked, *, fresh: bool) -> tuple[Workflow, bool]:
         """Give the workflow to run, and whether it is one that stopped before its end.
@@ -125,22 +125,16 @@ class Runner:
 
     def ran(self, workflow: Workflow) -> Ran:
         """Measure what a workflow has come to."""
-        state = self._tasks.state(workflow.id)
-        steps = PipelineSteps(self._place, workflow, Silent())
+        results = self._tasks.state(workflow.id).results
+        number = next((r["version"] for r in results.values() if "version" in r), None)
         catalog = self._place.catalog
-        measured = measure(catalog, steps.dataset_id, steps.policy, state.results).timed(state)
-        number = next((r["version"] for r in state.results.values() if "version" in r), None)
         version = find_version(catalog, f"{workflow.dataset}@v{number}") if number else None
         return Ran(
             workflow=workflow,
-            metrics=measured,
+            metrics=measured(self._place, workflow),
             version=version.name if version else None,
             place=place_of(self._place, version) if version else None,
         )
-
-    def _prepare(self, workflow: Workflow, progress: Progress) -> Work:
-        steps = PipelineSteps(self._place, workflow, progress)
-        return Work(steps=steps.steps(), journal=steps.journal, close=steps.close)
 
 
 def refuse_mixed(what: Sequence[str]) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from autods.assemble.checks import Checks, judge, judges
-from autods.recipes.file import Plan, given_plan
 from autods.recipes.passing import inspect
-from autods.recipes.pipeline.metrics import PipelineMetrics, measure
-from autods.recipes.pipeline.repositories import CrawlJob, JobRepository
+from autods.recipes.pipeline.metrics import PipelineMetrics
+from autods.recipes.pipeline.repositories import CrawlJob, JobRepository, Workflow
+from autods.recipes.pipeline.steps import measured, plan_of
 from autods.records import Refusal
 from autods.store import Store, asset_key, far_of, put_assets, read_asset, sha256_of
 from autods.store import TieredStore as StorageProvider
@@ -66,13 +66,6 @@ class CrawlJobService:
         return await asyncio.to_thread(self.job_repo.list)
 
 
-def plan_of(spec: Mapping[str, Any], dataset: str, name: str) -> Plan:
-    """Read what a job asks for; raises RecipeError."""
-    said = {**spec["recipe"], "name": dataset}
-    command = spec.get("command") or f"autods runs recover  # {name}"
-    return given_plan(said, Path(spec["base"]), name, command)
-
-
 class StorageService:
     """The workspace's bytes: hot and cold store behind one door, named by their SHA-256."""
 
@@ -118,16 +111,14 @@ def with_cold(root: Path, places: Mapping[str, Any] | None = None) -> Workspace:
 
 
 class MetricsService:
-    """Measures what a run has come to."""
+    """Measures what workflows have come to."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
 
-    async def measure(
-        self, dataset_id: int, policy: str, results: Mapping[str, Mapping[str, Any]]
-    ) -> PipelineMetrics:
+    async def measure(self, workflow: Workflow) -> PipelineMetrics:
         """Count in the catalog, now."""
-        return await asyncio.to_thread(measure, self.workspace.catalog, dataset_id, policy, results)
+        return await asyncio.to_thread(measured, self.workspace, workflow)
 
 
 @dataclass(frozen=True, kw_only=True)

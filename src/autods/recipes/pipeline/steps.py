@@ -1,11 +1,12 @@
 """The eight steps of seed 3, as handlers over the shared stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from autods.errors import UsageError
 from autods.ingest.listing import listing_lock
+from autods.recipes.file import Plan, given_plan
 from autods.recipes.label_generator import LabelGenerator, LabelResult
 from autods.recipes.pipeline.config import applied, config_of
 from autods.recipes.pipeline.folders import TempWorkspace, crawled, placed
@@ -18,11 +19,14 @@ from autods.recipes.pipeline.metrics import (
     SETUP,
     STORE,
     VALIDATE,
+    PipelineMetrics,
+    measure,
 )
+from autods.recipes.pipeline.orchestrator import Prepare, Work
 from autods.recipes.pipeline.repositories import Workflow
-from autods.recipes.pipeline.services import plan_of
 from autods.recipes.stages import Stages
-from autods.run import Context, Progress, WorkflowStep
+from autods.run import Context, Progress, Silent, WorkflowStep
+from autods.run.events import read_events, state_of
 from autods.versions import Version
 from autods.workspace import Workspace
 
@@ -153,6 +157,31 @@ class PipelineSteps:
         stages = self._stages
         images = placed(stages.catalog, stages.dataset_id, stages.policy, verdicts)
         self._temp.fill(folder, images)
+
+
+def plan_of(spec: Mapping[str, Any], dataset: str, name: str) -> Plan:
+    """Read what a job asks for, for a dataset; errors call it `name`. Raises RecipeError."""
+    said = {**spec["recipe"], "name": dataset}
+    command = spec.get("command") or f"autods runs recover  # {name}"
+    return given_plan(said, Path(spec["base"]), name, command)
+
+
+def preparing(workspace: Workspace) -> Prepare:
+    """Tell an orchestrator how the pipelines of a workspace are made."""
+
+    def prepare(workflow: Workflow, progress: Progress) -> Work:
+        steps = PipelineSteps(workspace, workflow, progress)
+        return Work(steps=steps.steps(), journal=steps.journal, close=steps.close)
+
+    return prepare
+
+
+def measured(workspace: Workspace, workflow: Workflow) -> PipelineMetrics:
+    """Measure what a pipeline's workflow has come to, now."""
+    state = state_of(read_events(workspace.catalog, workflow.id))
+    steps = PipelineSteps(workspace, workflow, Silent())
+    results = state.results
+    return measure(workspace.catalog, steps.dataset_id, steps.policy, results).timed(state)
 
 
 def _step(

@@ -105,6 +105,8 @@ def test_what_one_machine_began_another_one_ends(
     one, other = tmp_path / "one", tmp_path / "other"
     for root in (one, other):
         autods("init", root)
+    for n in range(10):
+        gallery.serve(f"/{n}.jpg", Page(body=picture(n), delay=3))
     process = start(one, gallery.url("/"), places)
     until_at_work(autods, one)
     refused = autods("runs", "recover", "1", "-w", other)

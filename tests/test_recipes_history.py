@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from autods.catalog import Catalog
-from autods.catalog.tables import runs
+from autods.catalog.tables import now, runs
 from autods.errors import PlaceError
 from autods.recipes.history import Journal
 
@@ -94,3 +94,19 @@ def test_recipes_and_datasets_do_not_meet(catalog: Catalog) -> None:
     assert Journal(catalog, 1, "crawl").last_state() == [1, "crawl"]
     assert Journal(catalog, 2, "build").last_state() == [2, "build"]
     assert Journal(catalog, 2, "crawl").last_version() is None
+
+
+def test_a_run_that_was_asked_for_is_done_when_all_its_steps_are(catalog: Catalog) -> None:
+    asked = {"dataset_id": 1, "recipe": "crawl", "status": "pending", "started_at": now()}
+    with catalog.begin() as db:
+        db.execute(sa.insert(runs), asked | {"stats": {"asked": "this"}})
+    with Journal(catalog, 1, "crawl", run_id=1) as journal:
+        journal.begin()
+        journal.done(["state"], 7, {})
+        assert noted(catalog) == [(1, "running", None)]
+        assert journal.last_state() is None
+        journal.finish({"version": 7})
+    assert noted(catalog) == [(1, "done", None)]
+    assert Journal(catalog, 1, "crawl").last_state() == ["state"]
+    with catalog.read() as db:
+        assert db.scalar(sa.select(runs.c.stats))["asked"] == "this"

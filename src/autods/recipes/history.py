@@ -63,10 +63,13 @@ class Journal:
         return [i for i, lock in locks.items() if not (lock and self._catalog.is_held(lock))]
 
     def done(self, state: list[Any], version: int, seconds: Mapping[str, float]) -> None:
-        """Note success, and what the version was made from."""
+        """Note what the version was made from, and success: a run that was asked for may go on."""
         stats = {"state": state, "version": version}
         stats["seconds"] = {name: round(value, 3) for name, value in seconds.items()}
-        self._end("done", stats=stats)
+        if self._asked is None:
+            self._end("done", stats=stats)
+        else:
+            self._keep(stats)
 
     def finish(self, stats: Mapping[str, Any]) -> None:
         """Note that a run that makes no version has done what there was to do."""
@@ -101,6 +104,11 @@ class Journal:
     @property
     def _mine(self) -> sa.ColumnElement[bool]:
         return sa.and_(runs.c.dataset_id == self._dataset_id, runs.c.recipe == self._recipe)
+
+    def _keep(self, stats: Mapping[str, Any]) -> None:
+        with self._catalog.begin() as db:
+            mine = sa.update(runs).where(runs.c.id == self._id)
+            db.execute(mine.values(stats={**_stats(db, self._id), **stats}))
 
     def _end(self, status: str, stats: Mapping[str, Any] | None = None, **values: Any) -> None:
         with self._catalog.begin() as db:

@@ -109,4 +109,4 @@ def test_a_run_that_was_asked_for_is_done_when_all_its_steps_are(catalog: Catalo
     assert noted(catalog) == [(1, "done", None)]
     assert Journal(catalog, 1, "crawl").last_state() == ["state"]
     with catalog.read() as db:
-        assert db.scalar(sa.select(runs.c.stats))["asked"] == "this"
+        assert dict(db.scalar(sa.select(runs.c.stats)) or {})["asked"] == "this"

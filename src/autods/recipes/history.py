@@ -26,15 +26,16 @@ class Journal:
         self._catalog, self._dataset_id, self._recipe = catalog, dataset_id, recipe
         self._id: int | None = None
         self._asked = run_id
+        self.was_killed = False
         self._alive = contextlib.ExitStack()
 
-    def begin(self) -> bool:
-        """Note that a run is at work, and tell whether the one before it was killed.
+    def begin(self) -> None:
+        """Note that a run is at work; a second call changes nothing.
 
-        A run lives as long as its lock is held. A second call changes nothing.
+        A run lives as long as its lock is held. `was_killed` tells whether one before it was.
         """
         if self._id is not None:
-            return False
+            return
         lock = f"run-{uuid.uuid4().hex}"
         self._alive.enter_context(self._catalog.sign_of_life(lock))
         killed = self._killed()
@@ -42,7 +43,7 @@ class Journal:
             stale = sa.update(runs).where(runs.c.id.in_(killed))
             db.execute(stale.values(status="killed", finished_at=now()))
             self._id = self._noted(db, lock)
-        return bool(killed)
+        self.was_killed = bool(killed)
 
     def _noted(self, db: sa.Connection, lock: str) -> int:
         row: dict[str, Any] = {"status": "running", "finished_at": None, "error": None}

@@ -156,8 +156,10 @@ class Stages:
     def ingest(self, context: Context) -> Context:
         """Read, name, inspect and store every input that has no outcome yet."""
         intake = self._intake(context)
-        if intake.pending() and self.journal.begin():
-            self.store.sweep()  # The run before was killed: what it left half-written goes.
+        if intake.pending():
+            self.journal.begin()
+            if self.journal.was_killed:
+                self.store.sweep()  # What the run before left half-written goes.
         with self._afresh():
             ingested = take(intake, lambda: self.engine, self.progress)
         self.catalog.note_growth(ingested)

@@ -38,8 +38,13 @@ class Found:
 
 
 def inspect(data: bytes, *, limits: Limits) -> Found | Refusal:
-    """Decode, judge and measure one image."""
+    """Decode, judge and measure one image, in a worker: what C libraries print is lost there."""
     _silence_once()
+    return look(data, limits=limits)
+
+
+def look(data: bytes, *, limits: Limits) -> Found | Refusal:
+    """Decode, judge and measure one image."""
     picture = validate.decode(data, limits)
     if isinstance(picture, Refusal):
         return picture

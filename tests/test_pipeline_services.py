@@ -87,8 +87,11 @@ def test_jobs_are_kept_and_wrong_ones_refused_with_the_key(place: Workspace) -> 
     ("said", "message"),
     [
         ({"validation_mode": "lax"}, "validation_mode='lax' is not one of 'strict', 'lenient'"),
-        ({"label_formats": ("voc",)}, "label_formats='voc' is not one of 'txt', 'json'"),
+        ({"label_formats": ("voc",)}, "label_formats='voc' is not one of 'txt', 'caption'"),
         ({"hot_storage_threshold": -1}, "hot_storage_threshold=-1 is below 0"),
+        ({"enable_validation": "maybe"}, "enable_validation='maybe' will not do: bool is wanted"),
+        ({"label_formats": "coco"}, "label_formats='coco' will not do: tuple or list is wanted"),
+        ({"max_concurrent_validations": "five"}, "max_concurrent_validations='five' will not do"),
         ({"max_concurrent_validations": 0}, "max_concurrent_validations=0 is not above 0"),
     ],
 )

@@ -133,14 +133,14 @@ def test_a_mistake_is_named_with_line_key_value_and_choices(read: Read, text: st
 
 WRONG_SOURCES = {
     "- foldr: a": "3: sources.0: no kind of source; did you mean 'folder'? (valid: folder, u",
-    "- {}": "3: sources.0: no kind of source; (valid: folder, urls, table, function)",
+    "- {}": "3: sources.0: no kind of source; (valid: folder, urls, table, search, crawl, function)",
     "- folder: a\n  licence: by": "4: sources.0.licence: unknown key; did you mean 'license'",
     "- folder: a\n  labels: no": "4: sources.0.labels: 'no' will not do: input should be 'fo"
     "lders' or 'none'",
     "- folder: a\n  license: 4.0": "4: sources.0.license: 4.0 will not do: text is wanted, i",
     "- folder:": "3: sources.0.folder: is empty: a path is wanted",
     "- folder: a\n  urls: b.txt": "4: sources.0.urls: one source of two kinds, folder and url"
-    "s: make each an entry (valid: folder, urls, table, function)",
+    "s: make each an entry (valid: folder, urls, table, search, crawl, function)",
     "- table: a.csv": "3: sources.0.images: is missing",
     "- urls: a.csv\n- {urls: b.csv, url_colum: x}": "4: sources.1.url_colum: unknown key; di",
     "- function: no.py:go": "3: sources.0.function: no source 'no.py:go': give FILE.py:FUNCT",

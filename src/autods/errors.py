@@ -33,6 +33,14 @@ class SourceError(AutodsError):
     exit_code = 3
 
 
+class BarredSourceError(SourceError):
+    """A source is not there, or not for us: asking again changes nothing."""
+
+
+class EmptyError(AutodsError):
+    """Nothing is left to make a version of."""
+
+
 class PlaceError(AutodsError):
     """A store or catalog cannot be reached, written or trusted."""
 

@@ -166,5 +166,4 @@ def slug(title: str) -> str:
     'animals-dataset'
     """
     cleaned = "".join(c if c.isalnum() and c.isascii() else "-" for c in title)
-    words = "-".join(filter(None, cleaned.split("-")))
-    return words.lower()[:100] or "dataset"
+    return cleaned.strip("-").lower()[:100] or "dataset"

@@ -9,6 +9,7 @@ changes something needs no token then, and `curl -X POST` works: `curl` has no o
 
 import ipaddress
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -102,11 +103,12 @@ def _from_here(method: str, host: str, headers: dict[str, str]) -> bool:
 def _name(host: str) -> str:
     """Take the name out of a `Host` header.
 
-    >>> _name("[::1]:8000"), _name("localhost:80"), _name("::1")
-    ('::1', 'localhost', '')
+    >>> _name("[::1]:8000"), _name("localhost:80"), _name("::1"), _name("[::1]evil.com")
+    ('::1', 'localhost', '', '')
     """
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        bracketed = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](:[0-9]+)?", host)
+        return bracketed[1] if bracketed else ""
     name, _, port = host.partition(":")
     return "" if ":" in port else name
 

@@ -30,6 +30,8 @@ def main() -> None:
     from autods.cli import data, making, running, runs, serving  # noqa: F401 - they add their commands
 
     signal.signal(signal.SIGTERM, _end)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored.
+        signal.signal(signal.SIGHUP, _end)
     try:
         sys.exit(autods.main(standalone_mode=False))
     except click.ClickException as error:
@@ -55,7 +57,14 @@ def _end(number: int, _frame: object) -> None:
 
 
 def _say(message: str) -> None:
-    click.echo(f"autods: {message}", err=True)
+    echo(f"autods: {message}", err=True)
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Print a line for people; what would steer a terminal is written out."""
+    from autods.report.wording import plain
+
+    click.echo(" ".join(plain(line).splitlines()), err=err)
 
 
 def command(*names: str, under: click.Group | None = None) -> Callable[[Command], Command]:

@@ -1,5 +1,6 @@
 """Progress bars on a terminal: one line a step, with counts, rate and time left."""
 
+from collections.abc import Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -8,9 +9,12 @@ if TYPE_CHECKING:
 
 
 class Bars:
-    """Watches a run on stderr; elsewhere than on a terminal only the steps' names are printed."""
+    """Watches a run on stderr; elsewhere than on a terminal only the steps' names are printed.
 
-    def __init__(self) -> None:
+    `parents` are steps that others are parts of: they are done when the next of them begins.
+    """
+
+    def __init__(self, parents: Collection[str] = ()) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -34,22 +38,28 @@ class Bars:
             console=console,
             disable=self._plain,
         )
-        self._task: TaskID | None = None
+        self._parents = frozenset(parents)
+        self._tasks: dict[str, TaskID] = {}
         self._name = ""
 
     def step(self, name: str, total: int | None = None) -> None:
-        """Begin a step, or say how much of the one begun there is."""
-        if self._task is not None and self._name == name:
-            self._progress.update(self._task, total=total)
-            return
-        self._finish()
+        """Begin a step, go on with one that was left, or say how much of it there is."""
+        if name != self._name:
+            self._leave(name)
+            if self._plain and name not in self._tasks:
+                self._progress.console.print(name, style="dim")
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(self._indented(name), total=total)
+        elif total is not None:
+            task = self._progress.tasks[self._tasks[name]]
+            more = 0 if name == self._name else task.completed
+            self._progress.update(task.id, total=total + more)
         self._name = name
-        self._task = self._progress.add_task(name, total=total)
 
     def advance(self, count: int = 1) -> None:
         """Note that some items are done."""
-        if self._task is not None:
-            self._progress.advance(self._task, count)
+        if self._name:
+            self._progress.advance(self._tasks[self._name], count)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -59,10 +69,19 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if error is None:
-            self._finish()
+            self._leave("")
         self._progress.stop()
 
-    def _finish(self) -> None:
-        if self._task is not None:
-            task = self._progress.tasks[self._task]
-            self._progress.update(self._task, total=task.completed or 1, completed=task.total or 1)
+    def _leave(self, new: str) -> None:
+        """Tick off what a new step follows: the parts of its parent, or, after those, all."""
+        outermost = not new or new in self._parents or not self._parents
+        for name, task_id in self._tasks.items():
+            if name == self._name or (outermost and name != new):
+                task = self._progress.tasks[task_id]
+                if outermost or name not in self._parents:
+                    self._progress.update(
+                        task_id, total=task.completed or 1, completed=task.total or 1
+                    )
+
+    def _indented(self, name: str) -> str:
+        return name if name in self._parents or not self._parents else f"  {name}"

@@ -216,7 +216,9 @@ def _plan(
     from autods.workspace import find
 
     if not what.exists():
-        raise UsageError(f"no recipe or folder {what}")
+        web = str(what).startswith(("http:/", "https:/"))
+        hint = ": autods run crawl takes URLs" if web else ""
+        raise UsageError(f"no recipe or folder {what}{hint}")
     if what.is_dir() and (what / "recipe.yaml").exists():
         raise UsageError(f"{what} holds a recipe: autods {verb} {what / 'recipe.yaml'}")
     plan = folder_plan(what, name) if what.is_dir() else read_recipe(what)

@@ -2,12 +2,13 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autods.cli import autods, command
+from autods.cli import autods, command, echo
 from autods.cli.runs import RUN, runs
 from autods.errors import UsageError
 
@@ -32,7 +33,7 @@ def run() -> None:
 @click.option("--mode", type=click.Choice(["strict", "lenient", "report-only"]),
               help="What becomes of images that fail validation.")  # fmt: skip
 @click.option("--labels", "labels", multiple=True,
-              type=click.Choice(["txt", "json", "yolo", "coco"]),
+              type=click.Choice(["txt", "caption", "json", "yolo", "coco"]),
               help="Write label files; may be given several times.")  # fmt: skip
 @click.option("--allow-private", is_flag=True, help="Crawl private addresses, too: an intranet.")
 @click.option("--fresh", is_flag=True, help="Begin anew, even if a run of this was not finished.")
@@ -50,7 +51,7 @@ def crawl(
     """
     from autods.recipes.pipeline.running import refuse_mixed
 
-    shown = f"autods run crawl {shlex.join(what)}"
+    shown = f"autods run crawl {shlex.join([*what, *_said(options)])}"
     asked = (
         _for_urls(what, options, shown)
         if refuse_mixed(what)
@@ -63,12 +64,24 @@ def crawl(
 @command("recover", under=runs)
 @RUN
 @click.option("--from-step", type=click.IntRange(min=1), metavar="N",
-              help="Begin with step N once more [default: go on where it stopped].")  # fmt: skip
+              help="Begin with step N of 8 once more [default: where it stopped].")  # fmt: skip
 def recover(run_id: int, from_step: int | None, workspace: Path | None, quiet: bool) -> Any:
     """Run a crawl on that was killed, failed, cancelled or interrupted."""
     from autods.workspace import open as open_workspace
 
     return _run(open_workspace(workspace or "."), quiet, run_id=run_id, from_step=from_step)
+
+
+def _said(options: dict[str, Any]) -> Iterator[str]:
+    """Say again what was said besides the URLs."""
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            yield flag
+        elif isinstance(value, tuple):
+            yield from (word for one in value for word in (flag, one))
+        elif value not in {None, False}:
+            yield from (flag, str(value))
 
 
 def _in_file(path: Path, options: dict[str, Any], shown: str) -> "Asked":
@@ -79,7 +92,9 @@ def _in_file(path: Path, options: dict[str, Any], shown: str) -> "Asked":
         option = said.replace("_", "-")
         raise UsageError(f"--{option} goes with URLs: in {path} it is a key of the recipe")
     if not path.exists():
-        raise UsageError(f"no recipe {path}")
+        is_host = "." in path.name and len(path.parts) == 1 and path.suffix not in {".yaml", ".yml"}
+        hint = f": did you mean https://{path}?" if is_host else ""
+        raise UsageError(f"no recipe {path}{hint}")
     return asked_in(path, shown)
 
 
@@ -121,16 +136,18 @@ def _run(
     import contextlib
 
     from autods.cli.bars import Bars
+    from autods.recipes.pipeline.metrics import STEPS
     from autods.recipes.pipeline.running import Runner
     from autods.run import Silent
 
-    with contextlib.nullcontext(Silent()) if quiet else Bars() as progress:
+    with contextlib.nullcontext(Silent()) if quiet else Bars(STEPS) as progress:
         runner = Runner(place, progress)
         if asked is not None:
             workflow, goes_on = runner.find(asked, fresh=fresh)
             run_id = workflow.id
             if goes_on and not quiet:
-                click.echo(f"Run {run_id} was {workflow.status}: it goes on", err=True)
+                again = "--fresh begins anew, and lists the sources again"
+                echo(f"Run {run_id} was {workflow.status}: it goes on ({again})", err=True)
         with contextlib.redirect_stdout(sys.stderr):  # A user's function may print.
             ran = runner.run(run_id, from_step)
     if not quiet:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autods.cli import autods, command
+from autods.cli import autods, command, echo
 
 if TYPE_CHECKING:
     from autods.run import Progress
@@ -60,7 +60,7 @@ def watch(run_id: int, workspace: Path | None, quiet: bool) -> Any:
     status = _echo(told) if quiet else _draw(told)
     if not quiet:
         for line in run_lines(show_run(place, run_id)):
-            click.echo(line)
+            echo(line)
     raise click.exceptions.Exit(STATUS.get(status, 1))
 
 
@@ -90,9 +90,10 @@ def _echo(told: Iterable[dict[str, Any]]) -> str:
 def _draw(told: Iterable[dict[str, Any]]) -> str:
     """Show the steps as bars on a terminal, as lines elsewhere, and give how the run ended."""
     from autods.cli.bars import Bars
+    from autods.recipes.pipeline.metrics import STEPS
 
     status = ""
-    bars = Bars() if sys.stderr.isatty() else _Lines()
+    bars = Bars(STEPS) if sys.stderr.isatty() else _Lines()
     with bars as progress:
         for event in _steps(told, progress):
             status = event["data"].get("status", "")
@@ -139,5 +140,5 @@ class _Lines(contextlib.AbstractContextManager["_Lines"]):
 def _print(value: Any, quiet: bool, lines: Any) -> Any:
     if not quiet:
         for line in lines(value):
-            click.echo(line)
+            echo(line)
     return value

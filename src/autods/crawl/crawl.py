@@ -16,15 +16,15 @@ from autods.catalog.crawl_tables import pages
 from autods.crawl.frontier import Frontier
 from autods.crawl.pictures import clear_images, crawl_refs
 from autods.crawl.rounds import Round
-from autods.crawl.rules import Robots
+from autods.crawl.rules import UNASKED, Robots
 from autods.crawl.scope import Scope
 from autods.crawl.urls import normalise, origin_of
 from autods.crawl.visit import Visit
-from autods.errors import SourceError
+from autods.errors import BarredSourceError, SourceError
 from autods.run import Progress
 from autods.web.http import HttpPolicy, Manners
 
-__all__ = ["Crawl", "Crawled", "crawl", "crawl_refs", "manners_of"]
+__all__ = ["UNASKED", "Crawl", "Crawled", "crawl", "crawl_refs", "obeying"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +90,23 @@ def crawl(
     return _crawled(job.catalog, round_)
 
 
-def manners_of(job: Crawl) -> Manners:
-    """Have the job's manners ask the robots.txt of hosts that a redirect of an image leads to.
+@contextmanager
+def obeying(job: Crawl) -> Iterator[Robots | None]:
+    """Have the job's manners obey the robots.txt of hosts that a redirect of an image leads to.
 
-    They are for fetching the images of the newest round.
+    It is for fetching the images of the newest round; None if there is none, or no rules are to
+    be obeyed. An image that waits for rules not asked for yet has failed with `UNASKED`: `ask` for
+    those that are `wanted`, and fetch it again.
     """
     round_ = Round.newest(job.catalog, job.dataset_id, job.source)
-    if round_ is not None and job.scope.robots:
-        job.manners.allow = _robots(job, round_, job.spool / "robots").allow
-    return job.manners
+    spool = job.spool / f"{job.name}-robots"
+    rules = _robots(job, round_, spool) if round_ is not None and job.scope.robots else None
+    job.manners.allow = rules.allow if rules else None
+    try:
+        yield rules
+    finally:
+        job.manners.allow = None
+        shutil.rmtree(spool, ignore_errors=True)
 
 
 def _run(job: Crawl, round_: Round, progress: Progress, wave: Callable[[], None]) -> None:
@@ -169,16 +177,29 @@ def _check(catalog: Catalog, round_: Round) -> None:
             return
         first = (pages.c.kind != "page", pages.c.ordinal)
         row = db.execute(query.order_by(*first).limit(1)).one()
-    raise SourceError(f"the crawl {round_.source!r} could not read one page: {_ending(row)}")
+    said = f"the crawl {round_.source!r} could not read one page: {_ending(row)}"
+    raise (BarredSourceError if _is_final(row) else SourceError)(said)
+
+
+def _is_final(row: Any) -> bool:
+    """Tell whether asking again would end in the same."""
+    gone = row.reason in {"http-401", "http-403", "http-404", "http-410"}
+    # robots.txt cannot be had, but that of a private address never will be.
+    waits = row.reason == "robots-unreachable" and "private-address" not in (row.detail or "")
+    return gone or (row.status == "rejected" and not waits)
 
 
 def _ending(row: Any) -> str:
-    """Say how a page ended."""
+    """Say how a page ended, and what helps."""
     if row.status == "redirect":
         return f"{row.url} redirects to {row.detail}, where it may not go or nothing could be read"
     if row.status in {"read", "unchanged"}:
         return f"the sitemap {row.url} names no page that it may read"
-    return f"{row.url} was {row.status}: {row.reason}: {row.detail}"
+    if "private-address" in f"{row.reason} {row.detail}":
+        cure = "give --allow-private, or http.allow_private in a recipe, to crawl it all the same"
+        return f"{row.url} lies at a private address: {cure}"
+    ended = "could not be had" if row.status == "failed" else "is not to be read"
+    return f"{row.url} {ended}: {row.reason}: {row.detail}"
 
 
 def _crawled(catalog: Catalog, round_: Round) -> Crawled:

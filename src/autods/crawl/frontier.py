@@ -116,10 +116,9 @@ class Frontier:
         some = [_outcome_row(o, at) for o in outcomes if o.leads is not None]
         if some:
             db.execute(ended, some)
-        same = [{"page_id": o.page_id} for o in outcomes if o.leads is None]
+        same = [_kept_row(o, at) for o in outcomes if o.leads is None]
         if same:
-            said = {"status": "unchanged", "reason": None, "detail": None, "fetched_at": at}
-            db.execute(ended.values(said), same)
+            db.execute(ended, same)
 
     def _expand(self, db: sa.Connection) -> bool:
         """Let the next pages that have an outcome lead on; tells whether any had."""
@@ -326,6 +325,13 @@ def _outcome_row(outcome: Outcome, at: Any) -> dict[str, Any]:
         "reader": outcome.reader,
         "found": leads and leads.to_json(),
     }
+
+
+def _kept_row(outcome: Outcome, at: Any) -> dict[str, Any]:
+    """Leave what an earlier round has found as it is."""
+    said = {"page_id": outcome.page_id, "status": outcome.status, "fetched_at": at}
+    detail = outcome.detail and printable(outcome.detail)
+    return said | {"reason": outcome.reason, "detail": detail}
 
 
 def _image_row(found: FoundImage, page: str, ordinal: int) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class Outcome:
     """How a page of the queue ended.
 
     `status` is one of `read`, `unchanged`, `image` (the page is one), `redirect`, `rejected` and
-    `failed`. `leads` is None where what an earlier round found is to be kept.
+    `failed`. `leads` is None where what an earlier round found is to be kept: the page has not
+    changed, or cannot be had just now.
     """
 
     page_id: int

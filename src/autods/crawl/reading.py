@@ -42,7 +42,7 @@ def _judge(page: Pending, got: Fetched, agents: Collection[str]) -> Outcome:
         return _redirected(page, got.redirect)
     if got.refusal is not None:
         refusal = got.refusal
-        return _ended(page, refusal.status, refusal.reason, refusal.detail[:1000])
+        return _lost(page, _ended(page, refusal.status, refusal.reason, refusal.detail[:1000]))
     if got.path is None:
         return Outcome(page_id=page.id, status="unchanged", leads=None)
     return _heed(_read(page, got, got.path), got, agents)
@@ -56,6 +56,15 @@ def _redirected(page: Pending, target: str) -> Outcome:
     if url == page.url:
         return _ended(page, "failed", "redirect-loop", f"redirected back to {url}")
     return Outcome(page_id=page.id, status="redirect", detail=url, leads=Leads(redirect=url))
+
+
+def _lost(page: Pending, outcome: Outcome) -> Outcome:
+    """Keep what an earlier round has read of a page that cannot be had just now."""
+    passing = outcome.status == "failed" and outcome.reason not in _GONE
+    return replace(outcome, leads=None) if passing and page.reader else outcome
+
+
+_GONE = frozenset({"http-404", "http-410", "redirect-loop"})
 
 
 def _ended(page: Pending, status: str, reason: str, detail: str) -> Outcome:

@@ -1,6 +1,7 @@
 """Asking whether the images that are held have changed, without fetching those that have not."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from autods.catalog.crawl_tables import images
 from autods.catalog.tables import blobs, refs
-from autods.crawl.crawl import Crawl, manners_of
+from autods.crawl.crawl import Crawl, obeying
 from autods.crawl.pictures import WITHDRAWN
 from autods.crawl.rounds import Round
 from autods.crawl.validators import validators
@@ -79,13 +80,16 @@ def _ask(job: Crawl, round_: Round, progress: Progress) -> None:
     under_way: dict[int, _Held] = {}
     answers: list[_Answer] = []
     requests = _requests(job, round_, under_way)
-    with closing(fetch(requests, policy, spool, manners_of(job))) as fetched:
-        for got in fetched:
-            answers.append(_judge(under_way.pop(got.index), got, round_.number))
-            if len(answers) >= _KEPT_AT_ONCE:
-                _keep(job, round_, answers, progress)
-                answers.clear()
-    _keep(job, round_, answers, progress)
+    try:
+        with obeying(job), closing(fetch(requests, policy, spool, job.manners)) as fetched:
+            for got in fetched:
+                answers.append(_judge(under_way.pop(got.index), got, round_.number))
+                if len(answers) >= _KEPT_AT_ONCE:
+                    _keep(job, round_, answers, progress)
+                    answers.clear()
+        _keep(job, round_, answers, progress)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
 
 
 def _requests(job: Crawl, round_: Round, under_way: dict[int, _Held]) -> Iterator[Request]:

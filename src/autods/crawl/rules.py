@@ -28,6 +28,10 @@ _BYTES = 512 * 1024
 _PATH = "/robots.txt"
 
 
+UNASKED = "robots-unasked"
+"""Why an image failed whose redirect leads to a host not known yet: for a moment only."""
+
+
 class Robots:
     """The rules of one round; the delays they ask for are told to `manners`.
 
@@ -58,7 +62,7 @@ class Robots:
             retries=min(http.retries, 2),
         )
         self._obeyed = obeyed
-        self._asking = False
+        self.wanted: set[str] = set()
         self._known: OrderedDict[str, tuple[Rules, str]] = OrderedDict()
 
     def unknown(self, urls: Iterable[str]) -> set[str]:
@@ -82,11 +86,17 @@ class Robots:
         return Refusal("rejected", "robots", f"{origin}{_PATH} disallows it for {self._agent}")
 
     def allow(self, url: str) -> Refusal | None:
-        """Judge a URL whose origin may not be known yet: it is asked at once."""
-        if self._asking or not self._obeyed:
+        """Judge a URL whose origin may not be known yet: then it is `wanted`, and waits for that.
+
+        What asks here is in the middle of other transfers, which must not wait for an answer.
+        """
+        if not self._obeyed or url.endswith(_PATH):
             return None
-        self.ask(self.unknown([url]))
-        return self.refusal(url)
+        unknown = self.unknown([url])
+        if not unknown:
+            return self.refusal(url)
+        self.wanted |= unknown
+        return Refusal("failed", UNASKED, f"the robots.txt of {origin_of(url)} comes first")
 
     def sitemaps(self, origin: str) -> tuple[str, ...]:
         """Give the sitemaps that a known origin names."""
@@ -97,11 +107,9 @@ class Robots:
 
     def ask(self, origins: Collection[str]) -> int:
         """Fetch the robots.txt of origins, if it has changed; gives how many requests it took."""
-        self._asking = True
-        try:
-            return sum(self._ask(some) for some in batched(sorted(origins), 128))
-        finally:
-            self._asking = False
+        asked = sorted(origins)
+        self.wanted -= set(asked)
+        return sum(map(self._ask, batched(asked, 128)))
 
     def _ask(self, origins: list[str]) -> int:
         before = self._rows(robots.c.origin.in_(origins))

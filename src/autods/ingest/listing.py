@@ -96,7 +96,7 @@ def refs_of(source: Callable[[], Iterator[Ref]]) -> Iterator[Ref]:
         yield from source()
     except (AutodsError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SourceError(f"a source failed: {type(error).__name__}: {error}") from error
 
 
@@ -105,27 +105,39 @@ def listing_lock(dataset: str) -> str:
     return f"{dataset}.list"
 
 
-def add_refs(catalog: Catalog, dataset_id: int, wanted: Sequence[Ref]) -> list[int]:
+def try_again(catalog: Catalog, dataset_id: int, reason: str) -> None:
+    """Have those that failed for a reason tried again, at once."""
+    failed = (refs.c.dataset_id == dataset_id, refs.c.status == "failed", refs.c.reason == reason)
+    with catalog.begin() as db:
+        db.execute(sa.update(refs).where(*failed).values(fingerprint=None, tries=0))
+
+
+def add_refs(
+    catalog: Catalog, dataset_id: int, wanted: Sequence[Ref], *, again: bool = True
+) -> list[int]:
     """Note inputs beside those there are, and give their ids; a known one keeps its id.
 
-    One that failed before is tried again.
+    With `again` one that failed before is tried once more.
     """
     at, ids = now(), list[int]()
     for some in batched(wanted, 5000):
         rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in some]
         for row in rows:
             del row["position"]
-        ids += _added(catalog, dataset_id, rows)
+        ids += _added(catalog, dataset_id, rows, again)
     return ids
 
 
-def _added(catalog: Catalog, dataset_id: int, rows: list[dict[str, object]]) -> list[int]:
+def _added(
+    catalog: Catalog, dataset_id: int, rows: list[dict[str, object]], again: bool
+) -> list[int]:
     uris = sorted({str(row["uri"]) for row in rows})
     with catalog.begin() as db:
         catalog.insert_new(db, refs, rows)
         here = (refs.c.dataset_id == dataset_id, refs.c.uri.in_(uris))
-        again = sa.update(refs).where(*here, refs.c.status == "failed")
-        db.execute(again.values(fingerprint=None))
+        if again:
+            failed = sa.update(refs).where(*here, refs.c.status == "failed")
+            db.execute(failed.values(fingerprint=None))
         query = sa.select(refs.c.id, refs.c.source, refs.c.uri, refs.c.stamp).where(*here)
         ids = {_key_of(row): row["id"] for row in db.execute(query).mappings()}
     return [ids[_key_of(row)] for row in rows]

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from autods.catalog.tables import now
-from autods.crawl.crawl import Crawl, crawl, crawl_refs, manners_of
+from autods.crawl.crawl import UNASKED, Crawl, crawl, crawl_refs, obeying
 from autods.crawl.revisit import revisit
 from autods.engine import Engine
-from autods.ingest.listing import add_refs, count_refs
+from autods.ingest.listing import add_refs, count_refs, try_again
 from autods.recipes.file import CrawlSource
 from autods.recipes.intake import Intake, take
 from autods.run import Progress, batched
@@ -38,7 +38,7 @@ class Crawling:
 
     def crawl(self, source: CrawlSource) -> dict[str, Any]:
         """Crawl a site, taking its images in meanwhile; give what the round came to."""
-        intake, seen = self._intake, -1
+        intake, seen, taken_in = self._intake, -1, 0
         place = intake.workspace
         job = Crawl(
             catalog=place.catalog,
@@ -51,18 +51,23 @@ class Crawling:
         )
 
         def wave() -> None:
-            nonlocal seen
+            nonlocal seen, taken_in
             found = crawl_refs(place.catalog, intake.dataset_id, source.name, after=seen)
             for some in batched(found, 1000):
-                add_refs(place.catalog, intake.dataset_id, [ref for _, ref in some])
+                add_refs(place.catalog, intake.dataset_id, [ref for _, ref in some], again=False)
                 seen = some[-1][0]
-            manners_of(job)
-            self._take()
+            with obeying(job) as rules:
+                taken_in += self._take()
+                if rules is not None and rules.wanted:
+                    rules.ask(rules.wanted)
+                    try_again(place.catalog, intake.dataset_id, UNASKED)
+                    taken_in += self._take()
 
         crawled = crawl(job, self._progress, wave=wave, since=self._since)
-        return asdict(crawled) | {"revisited": asdict(revisit(job, self._progress))}
+        revisited = asdict(revisit(job, self._progress))
+        return asdict(crawled) | {"revisited": revisited, "taken_in": taken_in}
 
-    def _take(self) -> None:
+    def _take(self) -> int:
         place, dataset_id = self._intake.workspace, self._intake.dataset_id
         inputs = count_refs(place.catalog, dataset_id)
-        take(replace(self._intake, inputs=inputs), self._engine, self._progress)
+        return take(replace(self._intake, inputs=inputs), self._engine, self._progress)

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
 from autods.assemble.checks import Checks, format_name
 from autods.assemble.splits import Splits
-from autods.errors import UsageError
+from autods.errors import RecipeError, UsageError
 from autods.recipes.pipeline.config import PipelineConfig
 from autods.records import Ref
 from autods.settings import (
@@ -27,6 +27,7 @@ from autods.settings import (
 )
 from autods.sources import SOURCES, Source, load_source, name_of
 from autods.sources.files import folder_name
+from autods.sources.functions import load_function
 from autods.storable import printable
 from autods.validate import Limits
 from autods.web.policy import HttpPolicy
@@ -158,6 +159,9 @@ def given_plan(said: Mapping[str, Any], base: Path, name: str, command: str) -> 
 def _plan(document: Document, base: Path, command: str) -> Plan:
     recipe = _anchored(checked(BuildRecipe, document.data, document), base)
     _check_files(recipe, document)
+    if recipe.pipeline.label_function:
+        where: Keys = ("pipeline", "label_function")
+        _check_function(recipe.pipeline.label_function, "label function", document, where)
     _check_limits(recipe, document)
     sources, crawls = _sources(recipe, document, base)
     # What is kept and shown of a recipe holds no password.
@@ -207,10 +211,17 @@ def _crawl(entry: Mapping[str, Any], document: Document, at: Keys) -> CrawlSourc
     from autods.crawl.scope import Scope
 
     said = dict(entry)
+    valid = ["crawl", "name", *(field.name for field in fields(Scope) if field.name != "seeds")]
+    for key in said:
+        if key not in valid:
+            message = f"unknown key; {did_you_mean(str(key), valid)}"
+            raise document.error((*at, key), message)
     seeds, name = said.pop("crawl"), said.pop("name", None)
     seeds = [seeds] if isinstance(seeds, str) else seeds or []
     try:
         scope = checked(Scope, {"seeds": seeds, **said}, document, at)
+    except RecipeError:
+        raise
     except UsageError as error:
         raise document.error(at, str(error)) from error
     first = next(iter((*scope.seeds, *scope.sitemap_urls)), "")
@@ -245,8 +256,17 @@ def _source(
             raise document.error((*at, "function"), str(error)) from error
     if kind == "search" and isinstance(arguments["search"], str):
         arguments["search"] = str(_from(base, arguments["search"]))
+        _check_function(arguments["search"], "search", document, (*at, "search"))
     values = checked_call(source, arguments, document, at)
     return source, {k: _from(base, v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+def _check_function(function: str, what: str, document: Document, at: Keys) -> None:
+    """Miss a function now, not when its step has come."""
+    try:
+        load_function(function, what)
+    except UsageError as error:
+        raise document.error(at, str(error)) from error
 
 
 def _from(base: Path, path: Path | str) -> Path:

@@ -116,7 +116,8 @@ class Journal:
             kept = {**_stats(db, self._id), **(stats or {})}
             kept.pop("lock", None)
             ended = sa.update(runs).where(runs.c.id == self._id)
-            db.execute(ended.values(status=status, finished_at=now(), stats=kept, **values))
+            told = {"error": None, **values}
+            db.execute(ended.values(status=status, finished_at=now(), stats=kept, **told))
 
     def _last(self) -> dict[str, Any]:
         query = (

@@ -81,12 +81,15 @@ def take(intake: Intake, engine: Callable[[], Engine], progress: Progress) -> in
     done = 0
     catalog, page = intake.workspace.catalog, max(64, min(4096, total // 32))
     with Claims(catalog, intake.dataset_id, intake.fingerprint, page) as claims:
-        while True:
-            done += _drain(intake, claims, total, engine(), progress)
-            if not claims.others_at_work() and not claims.left():
-                return done
-            time.sleep(POLL)
-            claims.rewind()
+        try:
+            while True:
+                done += _drain(intake, claims, total, engine(), progress)
+                if not claims.others_at_work() and not claims.left():
+                    return done
+                time.sleep(POLL)
+                claims.rewind()
+        finally:
+            shutil.rmtree(_spool_of(intake, claims), ignore_errors=True)
 
 
 def _drain(intake: Intake, claims: Claims, total: int, engine: Engine, progress: Progress) -> int:
@@ -185,7 +188,13 @@ def _spool(intake: Intake, claims: Claims) -> Iterator[Path]:
         old = time.time() - left.stat().st_mtime > SPOOLED
         if old and not intake.workspace.catalog.is_held(left.name):
             shutil.rmtree(left, ignore_errors=True)
-    yield intake.workspace.folder("spool", str(intake.dataset_id), claims.name)
+    spool = _spool_of(intake, claims)
+    spool.mkdir(exist_ok=True)
+    yield spool
+
+
+def _spool_of(intake: Intake, claims: Claims) -> Path:
+    return intake.workspace.folder("spool", str(intake.dataset_id)) / claims.name
 
 
 def fingerprint(*parts: Any) -> str:

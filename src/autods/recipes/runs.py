@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +22,9 @@ OVER = frozenset({"done", "failed", "cancelled", "interrupted", "killed"})
 
 TELLING = frozenset({"started", "cancel-requested", *OVER})
 """Kinds of the events that say how a run stands."""
+
+BEGINS = timedelta(seconds=10)
+"""How long a run may wait for a process to begin it, before nobody waits for that any more."""
 
 LOOK, SETTLE = 1.0, 5.0
 """Seconds between two looks at whether a run lives; how long its last words may take."""
@@ -65,6 +68,7 @@ def show_run(place: Workspace, run_id: int) -> Found:
         "last_event": max((event.id for event in found), default=0),
         "asked_at": _iso(now()),
         "steps": [_step(step, summary["status"]) for step in state.steps],
+        "metrics": _metrics(place, row),
     }
 
 
@@ -97,12 +101,35 @@ def cancel_run(place: Workspace, run_id: int) -> Found:
     if found["status"] in OVER:
         raise NotAtWorkError(f"run {run_id} is {found['status']}: nothing is at work that could "
                              "be cancelled")  # fmt: skip
+    if found["status"] == "pending":
+        _withdraw(place.catalog, run_id)
+        return show_run(place, run_id)
     if not found["steps"]:
         raise NotAtWorkError(f"run {run_id} is of {found['recipe']!r}, which takes no orders: end "
                              "its process, and run it again to go on")  # fmt: skip
     if found["status"] != "cancelling":
         request_cancel(place.catalog, run_id)
     return show_run(place, run_id)
+
+
+def _withdraw(catalog: Catalog, run_id: int) -> None:
+    """Cancel a run that has not begun."""
+    mine = (runs.c.id == run_id, runs.c.status == "pending")
+    with catalog.begin() as db:
+        db.execute(sa.update(runs).where(*mine).values(status="cancelled", finished_at=now()))
+
+
+def _metrics(place: Workspace, row: Any) -> Found | None:
+    """Give the metrics of a pipeline's run: those it ended with, or what there is to count now."""
+    if "asked" not in (row.stats or {}) or "spec" not in row.stats["asked"]:
+        return None
+    from autods.recipes.pipeline.repositories import WorkflowRepository
+    from autods.recipes.pipeline.steps import measured
+
+    try:
+        return measured(place, WorkflowRepository(place).get(row.id)).to_dict()
+    except UsageError:  # Its recipe names a file that is not there any more.
+        return None
 
 
 def runs_lines(rows: Sequence[Found]) -> Iterator[str]:
@@ -128,6 +155,9 @@ def run_lines(found: Found) -> Iterator[str]:
         told = [_took(step), counted, step["error"] or _facts(step["result"] or {})]
         line = f"  {step['number']:>2}  {step['status']:<11}  {step['name']:<22}"
         yield f"{line} {'  '.join(filter(None, told))}".rstrip()
+    for name, value in (found["metrics"] or {}).items():
+        if name.split("_")[-1] not in {"time", "duration", "generated"}:
+            yield f"  {name:<20} {value:,}"
 
 
 def _rows() -> "sa.Select[Any]":
@@ -222,9 +252,13 @@ class _Life:
         """Tell whether its process is at work, or has yet to be."""
         if time.monotonic() - self._looked > LOOK:
             row = _row(self._catalog, self._run_id)
-            self._alive = _lives(self._catalog, row)
+            self._alive = _lives(self._catalog, row) and not self._is_left(row)
             self._looked = time.monotonic()
         return self._alive
+
+    def _is_left(self, row: Any) -> bool:
+        """Tell whether a run was asked for a while ago, and nobody has begun it."""
+        return row.status == "pending" and bool(now() - row.started_at > BEGINS)
 
     def settle(self, stop: threading.Event) -> None:
         """Wait for what a run notes after its last event: its version, say."""

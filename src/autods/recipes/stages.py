@@ -21,7 +21,7 @@ from autods.dedup.decide import DedupPolicy
 from autods.dedup.place import place
 from autods.dedup.waiting import Placing, judge_waiting
 from autods.engine import Engine, LocalEngine
-from autods.errors import AutodsError, UnreachableError
+from autods.errors import EmptyError
 from autods.ingest.listing import Listing, count_refs, list_refs, refs_of
 from autods.label.ledger import enter_source_labels, in_force, say
 from autods.label.weak import WeakLabels, weak_labels
@@ -167,10 +167,10 @@ class Stages:
 
     @contextlib.contextmanager
     def _afresh(self) -> Iterator[None]:
-        """Let the next try begin with workers of its own, if this one loses its place."""
+        """Let the next try begin with workers of its own: an engine that was left is closed."""
         try:
             yield
-        except UnreachableError:
+        except BaseException:
             self.close()
             raise
 
@@ -261,7 +261,7 @@ class Stages:
         self.progress.step("freeze")
         members = self.members().drop_columns(["asset_id"])
         if not members.num_rows:
-            raise AutodsError(
+            raise EmptyError(
                 f"no member is left of {context['listing']['inputs']:,} inputs, so there is no "
                 "version to make: `autods show --refused` says why"
             )

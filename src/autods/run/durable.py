@@ -87,11 +87,13 @@ class Durable:
         *,
         watch: Watch,
         from_step: int | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> Context:
         """Run the steps, or go on where an earlier process stopped, and give the final context.
 
         Steps that ended are not run again: what they returned is put into the context. `from_step`,
-        from 1, runs that one and those after it once more. Blocks until the end; Ctrl-C stops the
+        from 1, runs that one and those after it once more. `begin` is called when the run is ours
+        alone. Blocks until the end; Ctrl-C stops the
         step at work, runs those that run `always`, and comes out. Raises what a step raised,
         RunCancelledError if somebody asked for that, UsageError for steps other than those
         recorded, PlaceError if another process is at work on the run.
@@ -99,6 +101,7 @@ class Durable:
         _refuse_loops()
         context = plain(context, "the context of a run")
         with _alone(watch.catalog, run_id):
+            begin()
             with places_errors(shown_url(self._place[0])):
                 past = _past(watch.catalog, run_id)
             first = past.goes_on_at(run_id, steps, from_step)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autods.errors import BudgetError, UsageError
+from autods.errors import BarredSourceError, BudgetError, EmptyError, UsageError
 from autods.run import Context, WorkflowStep, persist
 from autods.run.stopping import RunInterruptedError, StepTimeoutError, Stop, StoppedError, heeded
 from autods.run.watching import Watch
@@ -18,7 +18,7 @@ from autods.run.watching import Watch
 _TICK = 0.1
 _LONGEST_PAUSE = 60.0
 
-_HOPELESS = (UsageError, BudgetError, StoppedError)
+_HOPELESS = (UsageError, BarredSourceError, BudgetError, EmptyError, StoppedError)
 """What would be the same at every try."""
 
 

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from autods.recipes.file import Plan
 
 Mode = Literal["strict", "lenient", "report-only"]
-LabelFormat = Literal["txt", "json", "yolo", "coco"]
+LabelFormat = Literal["txt", "caption", "json", "yolo", "coco"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class PipelineConfig:
     - `enable_deduplication` false looks for no near-duplicates; equal bytes are one asset always.
     - `hot_storage_threshold`: so many images, the first that arrived, lie in the hot store.
     - `max_concurrent_validations`: worker processes at most; more than there are cores never help.
-    - `label_formats` and `label_function` (`FILE.py:NAME`): the label files the fifth step writes.
+    - `label_formats` and `label_function` (`FILE.py:NAME`, its files end in `label_suffix`): the
+      label files the fifth step writes; with `label_images` YOLO and COCO get the images, too.
     - `crawl_timeout`: seconds a try of the second step may take; the next one goes on from there.
 
     Raises UsageError that names the field, its value and the valid choices.
@@ -46,9 +48,13 @@ class PipelineConfig:
     max_concurrent_validations: Annotated[int, Gt(0)] = 5
     label_formats: tuple[LabelFormat, ...] = ("txt", "json")
     label_function: str | None = None
+    label_suffix: str | None = None
+    label_images: bool = False
     crawl_timeout: Annotated[float, Gt(0)] = 1800.0
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            _check_type(each.name, getattr(self, each.name), _TYPES[each.type])
         _one_of("validation_mode", self.validation_mode, get_args(Mode))
         for kind in self.label_formats:
             _one_of("label_formats", kind, get_args(LabelFormat))
@@ -82,6 +88,25 @@ def applied(plan: "Plan", config: PipelineConfig) -> "Plan":
 def config_of(said: Mapping[str, Any]) -> PipelineConfig:
     """Read what `asdict` has made of a configuration, from JSON."""
     return PipelineConfig(**{**said, "label_formats": tuple(said["label_formats"])})
+
+
+_TYPES: Mapping[Any, tuple[type, ...]] = {
+    bool: (bool,),
+    Mode: (str,),
+    str | None: (str, NoneType),
+    tuple[LabelFormat, ...]: (tuple, list),
+    Annotated[int, Ge(0)]: (int,),
+    Annotated[int, Gt(0)]: (int,),
+    Annotated[float, Gt(0)]: (int, float),
+}
+"""What a field of each kind may be given."""
+
+
+def _check_type(name: str, value: Any, valid: tuple[type, ...]) -> None:
+    fits = isinstance(value, valid) and (bool in valid or not isinstance(value, bool))
+    if not fits:
+        wanted = " or ".join("nothing" if kind is NoneType else kind.__name__ for kind in valid)
+        raise UsageError(f"{name}={value!r} will not do: {wanted} is wanted")
 
 
 def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:

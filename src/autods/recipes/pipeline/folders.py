@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,16 @@ class TempWorkspace:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PlaceError(f"cannot make {self.path}: {error.strerror}") from error
+
+    def sweep(self, are_over: Callable[[Collection[int]], Collection[int]]) -> None:
+        """Remove the folders of other runs, as far as `are_over` says of their numbers."""
+        others = {
+            int(path.name.removeprefix("run-")): path
+            for path in self.path.parent.glob("run-[0-9]*")
+            if path != self.path and path.name.removeprefix("run-").isdecimal()
+        }
+        for number in are_over(list(others)):
+            shutil.rmtree(others[number], ignore_errors=True)
 
     def fill(self, folder: str, images: Iterable[tuple[str, str]]) -> int:
         """Put images, given as (sha256, format), into one of the folders; returns how many."""

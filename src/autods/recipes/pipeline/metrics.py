@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.tables import placements, refs
+from autods.label.ledger import in_force
 from autods.recipes.counting import count_inputs, count_storage
 from autods.report.counts import UNREAD, Counts
 from autods.run.state import RunState
@@ -78,6 +79,16 @@ class PipelineMetrics:
             for name, value in asdict(self).items()
         }
 
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "PipelineMetrics":
+        """Read what `to_dict` gave.
+
+        >>> PipelineMetrics.of(PipelineMetrics(unique_images=3).to_dict()).unique_images
+        3
+        """
+        times = {name: _time(said[name]) for name in ("start_time", "end_time")}
+        return cls(**{**said, **times})
+
     def timed(self, state: RunState) -> "PipelineMetrics":
         """Take the times from what the run's events say."""
         took = {step.name: step.seconds or 0.0 for step in state.steps}
@@ -89,6 +100,10 @@ class PipelineMetrics:
             total_duration=state.seconds,
             **times,
         )
+
+
+def _time(said: str | None) -> dt.datetime | None:
+    return None if said is None else dt.datetime.fromisoformat(said.removesuffix("Z"))
 
 
 def measure(
@@ -111,11 +126,10 @@ def measure(
             valid_images=crawled - invalid,
             invalid_images=invalid,
         )
-    if DEDUPLICATE in done:
-        metrics = replace(metrics, **_copies(catalog, dataset_id, policy, counts))
     return replace(
         metrics,
-        images_labeled=int(results.get(LABEL, {}).get("images_labeled", 0)),
+        **_copies(catalog, dataset_id, policy, counts),
+        images_labeled=_labeled(catalog, dataset_id, policy),
         hot_storage_count=held["hot"].members if "hot" in held else 0,
         cold_storage_count=held["cold"].members if "cold" in held else 0,
         quality_score=round(counts.quality_score, 2),
@@ -134,6 +148,18 @@ def _copies(catalog: Catalog, dataset_id: int, policy: str, counts: Counts) -> d
         "duplicates_removed": counts.duplicates,
         "unique_images": counts.accepted + counts.withheld,
     }
+
+
+def _labeled(catalog: Catalog, dataset_id: int, policy: str) -> int:
+    labels = in_force(dataset_id)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(placements)
+        .join(labels, labels.c.asset_id == placements.c.asset_id)
+        .where(*_mine(dataset_id, policy), placements.c.verdict == "kept")
+    )
+    with catalog.read() as db:
+        return db.scalar(query) or 0
 
 
 def _downloaded(catalog: Catalog, dataset_id: int) -> int:

@@ -24,10 +24,14 @@ from autods.workspace import Workspace, slug
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a workflow consists of: its steps, its journal, and how to let go of what it holds."""
+    """What a workflow consists of: its steps, its journal, and how to let go of what it holds.
+
+    What `sum_up` gives at its end is kept with the workflow.
+    """
 
     steps: Sequence[WorkflowStep]
     journal: Journal
+    sum_up: Callable[[], Context] = dict
     close: Callable[[], None] = lambda: None
 
 
@@ -122,23 +126,35 @@ class JobOrchestrator:
         return self.workflow_repo.list(limit)
 
     def run(self, workflow_id: int, from_step: int | None = None) -> Workflow:
-        """Run a workflow, or run it on, in this thread."""
+        """Run a workflow, or run it on, in this thread; one that is done stays as it is."""
         workflow = self.workflow_repo.get(workflow_id)
         prepare = self._known(workflow.name)
+        if workflow.status == "done" and from_step is None:
+            return workflow
         catalog = self.workspace.catalog
         watch = Watch(catalog, self._progress)
         self._watches[workflow_id] = watch
         with contextlib.ExitStack() as stack:
             stack.callback(self._watches.pop, workflow_id)
-            work = prepare(workflow, watch.progress)
+            work = self._prepared(prepare, workflow, watch)
             stack.callback(work.close)
             stack.enter_context(work.journal)
-            work.journal.begin()
             patience = self.workspace.settings.patience
             durable = stack.enter_context(Durable(_state_url(self.workspace), patience=patience))
-            context = durable.run(workflow_id, work.steps, {}, watch=watch, from_step=from_step)
-            work.journal.finish({"version": context.get("version")})
+            context = durable.run(
+                workflow_id, work.steps, {},
+                watch=watch, from_step=from_step, begin=work.journal.begin,
+            )  # fmt: skip
+            work.journal.finish({"version": context.get("version"), **work.sum_up()})
         return self.workflow_repo.get(workflow_id)
+
+    def _prepared(self, prepare: Prepare, workflow: Workflow, watch: Watch) -> Work:
+        try:
+            return prepare(workflow, watch.progress)
+        except Exception as error:
+            if workflow.status == "pending":
+                self.workflow_repo.fail(workflow.id, error)
+            raise
 
     async def _in_thread(self, workflow_id: int, from_step: int | None) -> Workflow:
         """Leave the event loop free; whoever cancels the task interrupts the workflow."""

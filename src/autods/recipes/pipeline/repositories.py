@@ -1,7 +1,7 @@
 """Jobs, workflows and their tasks, as the catalog keeps them."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,8 @@ class CrawlJob:
 class Workflow:
     """One run of a recipe over a dataset, as it was asked for, and how it stands.
 
-    `status` is pending, running, done, failed, cancelled, interrupted or killed.
+    `status` is pending, running, done, failed, cancelled, interrupted or killed; `metrics` are
+    those it ended with, if it is done.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Workflow:
     error: str | None
     created_at: dt.datetime
     asked: Mapping[str, Any] = field(repr=False)
+    metrics: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class JobRepository:
@@ -113,6 +115,25 @@ class WorkflowRepository:
         with self.workspace.catalog.read() as db:
             return [self._workflow(row) for row in db.execute(self._rows().limit(limit))]
 
+    def are_over(self, numbers: Collection[int]) -> set[int]:
+        """Choose those that are not at work, and whose temporary folder is not to be kept."""
+        with self.workspace.catalog.read() as db:
+            rows = db.execute(self._rows().where(runs.c.id.in_(numbers))).all()
+        kept = {
+            found.id
+            for found in map(self._workflow, rows)
+            if found.status == "running"
+            or not found.asked.get("config", {}).get("temp_workspace_cleanup", True)
+        }
+        return set(numbers) - kept
+
+    def fail(self, workflow_id: int, error: Exception) -> None:
+        """Note that a workflow could not even begin."""
+        said = f"{type(error).__name__}: {error}"
+        mine = sa.update(runs).where(runs.c.id == workflow_id)
+        with self.workspace.catalog.begin() as db:
+            db.execute(mine.values(status="failed", error=said, finished_at=now()))
+
     def _rows(self) -> "sa.Select[Any]":
         rows = sa.select(runs, datasets.c.name.label("dataset"))
         return rows.join(datasets, datasets.c.id == runs.c.dataset_id).order_by(runs.c.id.desc())
@@ -129,6 +150,7 @@ class WorkflowRepository:
             error=row.error,
             created_at=row.started_at,
             asked=stats.get("asked") or {},
+            metrics=stats.get("metrics") if row.status == "done" else None,
         )
 
     def _lives(self, lock: str | None) -> bool:

@@ -78,11 +78,18 @@ def asked_for(
 def config_in(plan: Plan) -> PipelineConfig:
     """Take the switches from a recipe; what `pipeline:` leaves out follows from its other keys."""
     recipe, said = plan.recipe, plan.written.get("pipeline") or {}
+    mode = (plan.written.get("validate") or {}).get("mode")
+    if mode and said.get("validation_mode", mode) != mode:
+        other = said["validation_mode"]
+        raise UsageError(
+            f"validate.mode says {mode!r} and pipeline.validation_mode {other!r}: leave one out"
+        )
     threshold = recipe.hot_storage_threshold
     implied: dict[str, Any] = {
         "validation_mode": recipe.validate.mode,
         "enable_deduplication": recipe.dedup.near != "off",
-        "enable_labeling": recipe.label.functions is not None,
+        "enable_labeling": recipe.label.functions is not None
+        or any(name.startswith("label_") for name in said),
         "hot_storage_threshold": 1000 if threshold is None else threshold,
         "max_concurrent_validations": recipe.workers or 5,
     }

@@ -23,7 +23,7 @@ from autods.recipes.pipeline.metrics import (
     measure,
 )
 from autods.recipes.pipeline.orchestrator import Prepare, Work
-from autods.recipes.pipeline.repositories import Workflow
+from autods.recipes.pipeline.repositories import Workflow, WorkflowRepository
 from autods.recipes.stages import Stages
 from autods.run import Context, Progress, Silent, WorkflowStep
 from autods.run.events import read_events, state_of
@@ -54,7 +54,10 @@ class PipelineSteps:
             threshold=config.hot_storage_threshold, html=config.enable_quality_report, since=since,
         )  # fmt: skip
         self._temp = TempWorkspace(workspace, run_id, keep=not config.temp_workspace_cleanup)
-        self._labels = LabelGenerator(config.label_formats, config.label_function)
+        self._labels = LabelGenerator(
+            config.label_formats, config.label_function,
+            suffix=config.label_suffix, images=config.label_images,
+        )  # fmt: skip
         self.journal = self._stages.journal
         self.policy, self.dataset_id = self._stages.policy, self._stages.dataset_id
 
@@ -78,8 +81,9 @@ class PipelineSteps:
         self._stages.close()
 
     def set_up(self, _: Context) -> Context:
-        """Make the temporary folders."""
+        """Make the temporary folders, and remove those of runs that nobody ended."""
         self._temp.make()
+        self._temp.sweep(WorkflowRepository(self._stages.workspace).are_over)
         return {"temp_workspace": str(self._temp.path)}
 
     def crawl(self, context: Context) -> Context:
@@ -88,6 +92,7 @@ class PipelineSteps:
         lists = stages.alone(stages.list_sources, listing_lock(stages.recipe.name))
         added = stages.timed("list", lists)(context)
         added |= stages.timed("ingest", stages.ingest)(context | added)
+        added["ingested"] += sum(one["taken_in"] for one in added["crawled"].values())
         self._temp.fill("crawled", crawled(stages.catalog, stages.dataset_id))
         return added
 
@@ -170,18 +175,34 @@ def preparing(workspace: Workspace) -> Prepare:
     """Tell an orchestrator how the pipelines of a workspace are made."""
 
     def prepare(workflow: Workflow, progress: Progress) -> Work:
+        newest = WorkflowRepository(workspace).newest(VERB, workflow.dataset)
+        if newest and newest.id > workflow.id and newest.status != "pending":
+            raise UsageError(
+                f"run {newest.id} of {workflow.dataset} came after run {workflow.id}, whose steps "
+                "stand on what was there before: recover the newest, or begin anew"
+            )
         steps = PipelineSteps(workspace, workflow, progress)
-        return Work(steps=steps.steps(), journal=steps.journal, close=steps.close)
+        return Work(
+            steps=steps.steps(),
+            journal=steps.journal,
+            sum_up=lambda: {"metrics": _measured(workspace, steps, workflow.id).to_dict()},
+            close=steps.close,
+        )
 
     return prepare
 
 
 def measured(workspace: Workspace, workflow: Workflow) -> PipelineMetrics:
-    """Measure what a pipeline's workflow has come to, now."""
-    state = state_of(read_events(workspace.catalog, workflow.id))
-    steps = PipelineSteps(workspace, workflow, Silent())
-    results = state.results
-    return measure(workspace.catalog, steps.dataset_id, steps.policy, results).timed(state)
+    """Measure what a pipeline's workflow has come to, now; one that is done stays as it was."""
+    if workflow.metrics is not None:
+        return PipelineMetrics.of(workflow.metrics)
+    return _measured(workspace, PipelineSteps(workspace, workflow, Silent()), workflow.id)
+
+
+def _measured(workspace: Workspace, steps: PipelineSteps, run_id: int) -> PipelineMetrics:
+    state = state_of(read_events(workspace.catalog, run_id))
+    found = measure(workspace.catalog, steps.dataset_id, steps.policy, state.results)
+    return found.timed(state)
 
 
 def _step(

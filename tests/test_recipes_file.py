@@ -133,7 +133,7 @@ def test_a_mistake_is_named_with_line_key_value_and_choices(read: Read, text: st
 
 WRONG_SOURCES = {
     "- foldr: a": "3: sources.0: no kind of source; did you mean 'folder'? (valid: folder, u",
-    "- {}": "3: sources.0: no kind of source; (valid: folder, urls, table, search, crawl, function)",
+    "- {}": "3: sources.0: no kind of source; (valid: folder, urls, table, search, crawl, f",
     "- folder: a\n  licence: by": "4: sources.0.licence: unknown key; did you mean 'license'",
     "- folder: a\n  labels: no": "4: sources.0.labels: 'no' will not do: input should be 'fo"
     "lders' or 'none'",

@@ -1,6 +1,7 @@
 """A workspace is found as git finds its own, and never made where nobody asked for it."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from autods.workspace import open as open_workspace
 def ours() -> Iterator[Path]:
     """A folder of an ordinary user's, and being that user: to root nothing is locked."""
     with tempfile.TemporaryDirectory() as name:
+        init(Path(name) / "first").close()  # He may not be able to read root's Python later on.
+        shutil.rmtree(Path(name) / "first")
         if os.geteuid() != 0:
             yield Path(name)
             return

@@ -97,7 +97,8 @@ class Images(SitemapSpider):
         )
 
     async def start(self) -> AsyncIterator[Request]:
-        yield self.page(self.url)
+        # As Scrapy's own `start` does: a crawl that goes on would else not even begin.
+        yield self.page(self.url).replace(dont_filter=True)
         async for request in super().start():
             yield request
 

@@ -35,6 +35,7 @@ SHOWN: dict[str, Any] = {
     "last_event": 41,
     "asked_at": "2026-11-21T18:44:12+00:00",
     "steps": [STEP],
+    "metrics": {"images_crawled": 1200, "valid_images": 1150, "unique_images": 1100},
 }
 EVENT: dict[str, Any] = {
     "id": 41,

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from autods.catalog import Catalog
 from autods.catalog.crawl_tables import crawls, robots
-from autods.crawl.crawl import UNASKED, crawl, crawl_refs, obeying
+from autods.crawl.crawl import UNASKED, crawl, crawl_refs, rules_of
 from autods.crawl.rounds import Round
 from autods.errors import PlaceError, SourceError
 from autods.records import Refusal
@@ -239,19 +239,17 @@ def test_whoever_fetches_images_asks_the_hosts_that_redirects_lead_to(
         site.serve("/", html(shows="1"))
         here = job(catalog, site, tmp_path)
         crawl(here, Silent(), wave=nothing)
-        manners = here.manners
-        with obeying(here) as rules:
-            assert rules is not None
-            assert manners.refusal(site.url("/1.jpg")) is None
-            for name in ("/a.jpg", "/b.jpg"):  # Not asked in the middle of other transfers.
-                assert refused(manners.refusal(other.url(name))) == UNASKED
-            assert other.asked("/robots.txt") == 0
-            rules.ask(rules.wanted)
-            assert refused(manners.refusal(other.url("/a.jpg"))) == "robots"
-            assert refused(manners.refusal(other.url("/b.jpg"))) is None
-        assert manners.allow is None
+        rules = rules_of(here)
+        assert rules is not None
+        assert rules.allow(site.url("/1.jpg")) is None
+        for name in ("/a.jpg", "/b.jpg"):  # Not asked in the middle of other transfers.
+            assert refused(rules.allow(other.url(name))) == UNASKED
+        assert other.asked("/robots.txt") == 0
+        rules.ask(rules.wanted)
+        assert refused(rules.allow(other.url("/a.jpg"))) == "robots"
+        assert refused(rules.allow(other.url("/b.jpg"))) is None
         assert other.asked("/robots.txt") == 1
-        assert manners.delay(f"http://127.0.0.1:{other.port}") == 7
+        assert here.manners.delay(f"http://127.0.0.1:{other.port}") == 7
         with catalog.read() as db:
             assert db.scalar(sa.select(sa.func.count()).select_from(robots)) == 2
         newest = Round.newest(catalog, 1, "site")

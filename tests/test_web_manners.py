@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +23,13 @@ def site() -> Iterator[Loopback]:
 
 
 def fetched(
-    urls: list[str], spool: Path, manners: Manners, policy: HttpPolicy = OPEN
+    urls: list[str],
+    spool: Path,
+    manners: Manners | None = None,
+    policy: HttpPolicy = OPEN,
+    allow: Callable[[str], Refusal | None] | None = None,
 ) -> dict[str, Fetched]:
-    requests = [Request(index=index, url=url) for index, url in enumerate(urls)]
+    requests = [Request(index=index, url=url, allow=allow) for index, url in enumerate(urls)]
     return {one.url: one for one in fetch(requests, policy, spool, manners)}
 
 
@@ -95,7 +99,7 @@ def test_what_is_not_allowed_is_not_asked_for_and_neither_is_where_a_redirect_le
     good = site.serve("/good", redirect("/end"))
     site.serve("/end", Page(body=b"x"))
     urls = [site.url("/private/ü"), site.serve("/one", redirect("/two")), good]
-    ends = fetched(urls, tmp_path, Manners(allow))
+    ends = fetched(urls, tmp_path, allow=allow)
     reasons = [end.refusal and end.refusal.reason for end in map(ends.get, urls) if end]
     assert reasons == ["robots", "robots", None]
     assert (ends[urls[0]].tries, ends[urls[1]].final_url) == (0, site.url("/two"))
@@ -104,20 +108,12 @@ def test_what_is_not_allowed_is_not_asked_for_and_neither_is_where_a_redirect_le
     assert site.url("/private/b?q=%C3%BC") in asked
 
 
-def test_a_refusal_given_later_counts_from_then_on(site: Loopback, tmp_path: Path) -> None:
-    manners = Manners()
-    url = site.serve("/a", Page(body=b"x"))
-    assert fetched([url], tmp_path, manners)[url].size == 1
-    manners.allow = lambda _: Refusal("rejected", "robots")
-    assert fetched([url], tmp_path, manners)[url].refusal == Refusal("rejected", "robots")
-
-
 def test_an_error_of_the_callers_own_judgement_surfaces(site: Loopback, tmp_path: Path) -> None:
     def allow(_: str) -> Refusal | None:
         raise UsageError("no such rule")
 
     with pytest.raises(UsageError, match="no such rule"):
-        fetched([site.serve("/a", Page())], tmp_path, Manners(allow))
+        fetched([site.serve("/a", Page())], tmp_path, allow=allow)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])

@@ -24,7 +24,7 @@ from autods.errors import BarredSourceError, SourceError
 from autods.run import Progress
 from autods.web.http import HttpPolicy, Manners
 
-__all__ = ["UNASKED", "Crawl", "Crawled", "crawl", "crawl_refs", "obeying"]
+__all__ = ["UNASKED", "Crawl", "Crawled", "crawl", "crawl_refs", "rules_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,23 +90,16 @@ def crawl(
     return _crawled(job.catalog, round_)
 
 
-@contextmanager
-def obeying(job: Crawl) -> Iterator[Robots | None]:
-    """Have the job's manners obey the robots.txt of hosts that a redirect of an image leads to.
+def rules_of(job: Crawl) -> Robots | None:
+    """Give the rules of the newest round, for where its images redirect; None if there are none.
 
-    It is for fetching the images of the newest round; None if there is none, or no rules are to
-    be obeyed. An image that waits for rules not asked for yet has failed with `UNASKED`: `ask` for
-    those that are `wanted`, and fetch it again.
+    An image that waits for rules not asked for yet fails with `UNASKED`: `ask` for those that are
+    `wanted`, and fetch it again.
     """
     round_ = Round.newest(job.catalog, job.dataset_id, job.source)
-    spool = job.spool / f"{job.name}-robots"
-    rules = _robots(job, round_, spool) if round_ is not None and job.scope.robots else None
-    job.manners.allow = rules.allow if rules else None
-    try:
-        yield rules
-    finally:
-        job.manners.allow = None
-        shutil.rmtree(spool, ignore_errors=True)
+    if round_ is None or not job.scope.robots:
+        return None
+    return _robots(job, round_, job.spool / f"{job.name}-robots")
 
 
 def _run(job: Crawl, round_: Round, progress: Progress, wave: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +11,15 @@ import sqlalchemy as sa
 
 from autods.catalog.crawl_tables import images
 from autods.catalog.tables import blobs, refs
-from autods.crawl.crawl import Crawl, obeying
+from autods.crawl.crawl import Crawl, rules_of
 from autods.crawl.pictures import WITHDRAWN
 from autods.crawl.rounds import Round
 from autods.crawl.validators import validators
+from autods.records import Refusal
 from autods.run import Progress
 from autods.web.http import Fetched, Request, fetch
+
+Allow = Callable[[str], Refusal | None]
 
 PAGE = 256
 _KEPT_AT_ONCE = 64
@@ -79,9 +82,10 @@ def _ask(job: Crawl, round_: Round, progress: Progress) -> None:
     policy, spool = replace(job.http, accept_encoding=None), job.spool / job.name
     under_way: dict[int, _Held] = {}
     answers: list[_Answer] = []
-    requests = _requests(job, round_, under_way)
+    rules = rules_of(job)
+    requests = _requests(job, round_, under_way, rules.allow if rules else None)
     try:
-        with obeying(job), closing(fetch(requests, policy, spool, job.manners)) as fetched:
+        with closing(fetch(requests, policy, spool, job.manners)) as fetched:
             for got in fetched:
                 answers.append(_judge(under_way.pop(got.index), got, round_.number))
                 if len(answers) >= _KEPT_AT_ONCE:
@@ -92,7 +96,9 @@ def _ask(job: Crawl, round_: Round, progress: Progress) -> None:
         shutil.rmtree(spool, ignore_errors=True)
 
 
-def _requests(job: Crawl, round_: Round, under_way: dict[int, _Held]) -> Iterator[Request]:
+def _requests(
+    job: Crawl, round_: Round, under_way: dict[int, _Held], allow: Allow | None
+) -> Iterator[Request]:
     after = -1
     columns = (images.c.id, images.c.ordinal, images.c.url, refs.c.id.label("ref_id"))
     said = (refs.c.etag, refs.c.last_modified, blobs.c.sha256)
@@ -104,7 +110,8 @@ def _requests(job: Crawl, round_: Round, under_way: dict[int, _Held]) -> Iterato
         for row in rows:
             after = row.ordinal
             under_way[row.id] = _Held(row.id, row.ref_id, row.sha256)
-            yield Request(index=row.id, url=row.url, etag=row.etag, last_modified=row.last_modified)
+            asked = {"etag": row.etag, "last_modified": row.last_modified, "allow": allow}
+            yield Request(index=row.id, url=row.url, **asked)
         if len(rows) < PAGE:
             return
 

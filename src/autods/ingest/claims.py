@@ -18,6 +18,7 @@ class PendingRef(NamedTuple):
     id: int
     location: str
     sha256: str | None
+    source: str
 
 
 class Claims:
@@ -116,7 +117,7 @@ class Claims:
         """Select the first page that nobody has claimed."""
         ranges = [~refs.c.id.between(first, last) for first, last in taken]
         return (
-            sa.select(refs.c.id, refs.c.location, blobs.c.sha256)
+            sa.select(refs.c.id, refs.c.location, blobs.c.sha256, refs.c.source)
             .outerjoin(blobs, blobs.c.id == refs.c.asset_id)
             .where(
                 *pending(self._dataset_id, self._fingerprint),

@@ -7,8 +7,8 @@ import itertools
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from autods.ingest.claims import Claims, PendingRef
 from autods.ingest.pending import count_pending, keep_arrivals
 from autods.ingest.work import Input, discard, input_of, take_in, writable
 from autods.recipes.passing import FINGERPRINT, inspect
+from autods.records import Refusal
 from autods.run import Progress, batched, drain
 from autods.store import asset_key
 from autods.validate import Limits
@@ -43,7 +44,8 @@ POLL = 0.25
 class Intake:
     """What is taken into which dataset, and how; the error budget is a share of `inputs`.
 
-    `manners` are those that the downloads share with what else the run asks of the same hosts.
+    `manners` are those that the downloads share with what else the run asks of the same hosts;
+    `allow` judges where they may go, by source.
     """
 
     workspace: Workspace
@@ -52,6 +54,7 @@ class Intake:
     http: HttpPolicy
     inputs: int
     manners: Manners | None = None
+    allow: Mapping[str, Callable[[str], Refusal | None]] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -167,7 +170,10 @@ def _downloads(intake: Intake, claims: Claims) -> Iterator[Input]:
     with _spool(intake, claims) as spool:
         policy = replace(intake.http, max_bytes=min(intake.http.max_bytes, intake.checks.max_bytes))
         remote = itertools.chain([first], wanted)
-        requests = (Request(index=ref.id, url=ref.location) for ref in remote)
+        requests = (
+            Request(index=ref.id, url=ref.location, allow=intake.allow.get(ref.source))
+            for ref in remote
+        )
         for got in fetch(requests, policy, spool, intake.manners):
             yield _download(got)
 

@@ -65,6 +65,7 @@ class Stages:
     html: bool = True
     since: dt.datetime | None = None
     manners: Any = field(default=None, init=False)
+    allow: Any = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.recipe = self.plan.recipe
@@ -132,7 +133,7 @@ class Stages:
 
         intake = self._intake({"listing": {"inputs": 0}})
         crawling = Crawling(intake, lambda: self.engine, self.progress, self.since)
-        self.manners = crawling.manners
+        self.manners, self.allow = crawling.manners, crawling.allow
         with self._afresh():
             return {source.name: crawling.crawl(source) for source in self.plan.crawls}
 
@@ -163,7 +164,8 @@ class Stages:
         with self._afresh():
             ingested = take(intake, lambda: self.engine, self.progress)
         self.catalog.note_growth(ingested)
-        return {"ingested": ingested}
+        on_the_way = sum(crawl["taken_in"] for crawl in context.get("crawled", {}).values())
+        return {"ingested": ingested + on_the_way}
 
     @contextlib.contextmanager
     def _afresh(self) -> Iterator[None]:
@@ -182,6 +184,7 @@ class Stages:
             http=self.recipe.http,
             inputs=context["listing"]["inputs"],
             manners=self.manners,
+            allow=self.allow,
         )
 
     def validate(self, _: Context) -> Context:
@@ -290,14 +293,14 @@ class Stages:
             policy=self.policy,
             listing=Listing(**context["listing"]),
             weak=self.weak or self._weak(),  # Asked by another process, before it was killed.
-            seconds=context["seconds"],
+            seconds=_spent(context),
             ingested=context["ingested"],
             html=self.html,
         )
         version = self.version(context)
         self.facts = write_facts(self.workspace, version, self.plan, outcome, self.engine)
         publish(self.workspace, version)
-        self.journal.done(context["state"], context["version"], context["seconds"])
+        self.journal.done(context["state"], context["version"], _spent(context))
         return {}
 
     def tier(self, _: Context) -> Context:
@@ -328,3 +331,12 @@ class Stages:
         version = find_version(self.catalog, f"{self.recipe.name}@v{number}")
         laid_out = is_laid_out(self.workspace, self.recipe, number, version.digest)
         return laid_out and self.store.has(version.manifest)
+
+
+def _spent(context: Context) -> dict[str, float]:
+    """Give the seconds of each stage; what a crawl took in on the way was no listing."""
+    spent = dict(context["seconds"])
+    taking_in = sum(crawl["seconds"] for crawl in context.get("crawled", {}).values())
+    for stage, more in (("list", -taking_in), ("ingest", taking_in)):
+        spent[stage] = round(spent.get(stage, 0.0) + more, 3)
+    return spent

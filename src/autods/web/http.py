@@ -6,7 +6,7 @@ whatever the order of the requests, so a host that hangs costs its own place and
 
 import re
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -33,13 +33,20 @@ class Request:
     """A URL to fetch; `index` is the caller's own number for it.
 
     With `etag` or `last_modified` from an earlier fetch the server may answer "unchanged" (304).
-    They are sent to the URL's own host only, never on to where it redirects.
+    They are sent to the URL's own host only, never on to where it redirects. `allow` is asked for
+    every URL before it is requested, the targets of redirects too; a refusal that it gives is how
+    the request ends.
     """
 
     index: int
     url: str
     etag: str | None = None
     last_modified: str | None = None
+    allow: Callable[[str], Refusal | None] | None = None
+
+    def refusal(self, url: str) -> Refusal | None:
+        """Say why a URL is not to be requested; None if it may be."""
+        return None if self.allow is None else self.allow(url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +194,7 @@ class _Window:
             return None
         target = parse_url(request.url)
         if not isinstance(target, Refusal):
-            target = self._manners.refusal(target.url) or target
+            target = request.refusal(target.url) or target
         if isinstance(target, Refusal):
             return Fetched(index=request.index, url=request.url, refusal=target)
         self._hosts.push(_Job(request, target, target, left=self._policy.timeout), target.host)
@@ -230,7 +237,7 @@ class _Window:
         if seconds >= job.left:
             detail = f"the redirects took timeout={self._policy.timeout} s"
             return Refusal("failed", "timeout", detail)
-        refusal = self._manners.refusal(target.url)
+        refusal = job.request.refusal(target.url)
         if refusal is not None:
             return refusal
         job.here = target

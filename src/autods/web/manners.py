@@ -1,7 +1,6 @@
 """What the fetches of one run owe to the hosts they ask: distance, pauses, and places to avoid."""
 
 import math
-from collections.abc import Callable
 
 from autods.errors import UsageError
 from autods.records import Refusal
@@ -18,8 +17,6 @@ class Manners:
     """Shared by `fetch` calls that follow each other or take turns, in one thread.
 
     An origin is a `Target.host`, `scheme://host:port`; times are seconds of `time.monotonic()`.
-    `allow` is asked for every URL before it is requested, the targets of redirects too; a refusal
-    that it gives is how that request ends.
 
     >>> manners = Manners()
     >>> manners.set_delay("https://example.org", 5)
@@ -28,8 +25,7 @@ class Manners:
     105.0
     """
 
-    def __init__(self, allow: Callable[[str], Refusal | None] | None = None) -> None:
-        self.allow = allow
+    def __init__(self) -> None:
         self._delays: dict[str, float] = {}
         self._began: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
@@ -71,10 +67,6 @@ class Manners:
     def pause(self, origin: str, until: float) -> None:
         """Ask an origin for nothing before `until`."""
         self._pauses[origin] = max(until, self._pauses.get(origin, _NEVER))
-
-    def refusal(self, url: str) -> Refusal | None:
-        """Say why a URL is not to be requested; None if it may be."""
-        return None if self.allow is None else self.allow(url)
 
     def _sweep(self, now: float) -> None:
         """Forget what can delay nobody any more, so that a list of a million hosts fits."""

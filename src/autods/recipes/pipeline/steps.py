@@ -92,7 +92,6 @@ class PipelineSteps:
         lists = stages.alone(stages.list_sources, listing_lock(stages.recipe.name))
         added = stages.timed("list", lists)(context)
         added |= stages.timed("ingest", stages.ingest)(context | added)
-        added["ingested"] += sum(one["taken_in"] for one in added["crawled"].values())
         self._temp.fill("crawled", crawled(stages.catalog, stages.dataset_id))
         return added
 

@@ -106,8 +106,7 @@ def test_what_one_machine_began_another_one_ends(
     one, other = tmp_path / "one", tmp_path / "other"
     for root in (one, other):
         autods("init", root)
-    for n in range(10):
-        gallery.serve(f"/{n}.jpg", Page(body=picture(n), delay=3))
+    pace(gallery, 9)
     process = start(one, gallery.url("/"), places)
     until_at_work(autods, one)
     refused = autods("runs", "recover", "1", "-w", other)
@@ -115,6 +114,7 @@ def test_what_one_machine_began_another_one_ends(
     assert "another process is at work" in refused.stderr
     process.kill()
     process.communicate()
+    pace(gallery, 0)
     done = autods("runs", "recover", "1", "--json", "-w", other)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -127,6 +127,12 @@ def start(root: Path, url: str, places: dict[str, str] | None = None) -> "subpro
     return subprocess.Popen([*command, "--name", "g", "-w", str(root)], text=True,
                             env=os.environ | (places or {}),
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def pace(gallery: Loopback, delay: float) -> None:
+    """Have half of the pictures take so many seconds from now on."""
+    for n in range(10):
+        gallery.serve(f"/{n}.jpg", Page(body=picture(n), delay=delay, headers={"ETag": f'"{n}"'}))
 
 
 def until_at_work(autods: Cli, root: Path) -> None:
@@ -143,12 +149,12 @@ def test_a_run_is_cancelled_from_another_process_and_taken_up(
     autods: Cli, gallery: Loopback, tmp_path: Path
 ) -> None:
     autods("init", tmp_path)
-    for n in range(10):
-        gallery.serve(f"/{n}.jpg", Page(body=picture(n), delay=3))
+    pace(gallery, 9)
     process = start(tmp_path, gallery.url("/"))
     until_at_work(autods, tmp_path)
     assert autods("runs", "cancel", "1", "-w", tmp_path).returncode == 0
     _, err = process.communicate(timeout=60)
+    pace(gallery, 0)
     assert (process.returncode, "Traceback" in err) == (1, False)
     assert "cancelled" in err
     watched = autods("runs", "watch", "1", "-w", tmp_path)
@@ -165,11 +171,13 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_command(
     autods: Cli, gallery: Loopback, tmp_path: Path, number: int
 ) -> None:
     autods("init", tmp_path)
+    pace(gallery, 9)
     process = start(tmp_path, gallery.url("/"))
     until_at_work(autods, tmp_path)
     time.sleep(0.3)
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=60)
+    pace(gallery, 0)
     assert process.returncode != 0
     assert "Traceback" not in err
     listed = json.loads(autods("runs", "list", "--json", "-w", tmp_path).stdout)
@@ -252,8 +260,7 @@ def test_a_recover_beside_a_run_at_work_leaves_it_alone(
     autods: Cli, gallery: Loopback, tmp_path: Path
 ) -> None:
     autods("init", tmp_path)
-    for n in range(10):
-        gallery.serve(f"/{n}.jpg", Page(body=picture(n), delay=9))
+    pace(gallery, 9)
     process = start(tmp_path, gallery.url("/"))
     until_at_work(autods, tmp_path)
     for arguments in (["recover", "1"], ["recover", "1", "--from-step", "1"]):
@@ -262,8 +269,7 @@ def test_a_recover_beside_a_run_at_work_leaves_it_alone(
         assert "another process is at work on run 1" in refused.stderr
     listed = json.loads(autods("runs", "list", "--json", "-w", tmp_path).stdout)
     assert listed[0]["status"] == "running"
-    for n in range(10):
-        gallery.serve(f"/{n}.jpg", Page(body=picture(n)))
+    pace(gallery, 0)
     out, err = process.communicate(timeout=120)
     assert json.loads(out)["metrics"]["unique_images"] == 20, err
     shown = json.loads(autods("runs", "show", "1", "--json", "-w", tmp_path).stdout)
@@ -273,10 +279,10 @@ def test_a_recover_beside_a_run_at_work_leaves_it_alone(
 def test_a_try_that_takes_too_long_is_followed_by_one_that_goes_on(
     autods: Cli, gallery: Loopback, tmp_path: Path
 ) -> None:
-    gallery.serve("/robots.txt", Page(body=b"User-agent: *\nCrawl-delay: 0.2"))
+    gallery.serve("/robots.txt", Page(body=b"User-agent: *\nCrawl-delay: 0.25"))
     (tmp_path / "recipe.yaml").write_text(
         f"name: g\nsources: [{{crawl: '{gallery.url('/')}'}}]\nhttp: {{allow_private: true}}\n"
-        "pipeline: {crawl_timeout: 4}\n"
+        "pipeline: {crawl_timeout: 6}\n"
     )
     done = autods("run", "crawl", "recipe.yaml", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

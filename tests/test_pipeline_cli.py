@@ -51,7 +51,7 @@ def gallery() -> Iterator[Loopback]:
 def test_the_project_s_images_in_the_three_modes(
     autods: Cli, data: Path, tmp_path: Path, mode: str
 ) -> None:
-    images, expected = data / "images", json.loads((data / "images" / "EXPECTED.json").read_text())
+    images = data / "images"
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"name: images\nsources:\n- folder: {images / 'accept'}\n- folder: {images / 'reject'}\n"
@@ -61,7 +61,6 @@ def test_the_project_s_images_in_the_three_modes(
     assert done.returncode == 0, done.stderr
     metrics = json.loads(done.stdout)["metrics"]
     accept, reject = (len(list((images / name).iterdir())) for name in ("accept", "reject"))
-    assert expected
     assert metrics["images_crawled"] == accept + reject
     # What cannot be decoded, and JPEGs that end early, which lenient keeps; the seed's words.
     assert metrics["invalid_images"] == reject

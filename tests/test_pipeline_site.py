@@ -192,7 +192,7 @@ def test_the_other_modes_keep_what_strict_rejects(
 
 
 KILLS = int(os.environ.get("TEST_KILLS", "12"))
-"""How often a run is killed; fifty were tried by hand (docs/promises.md)."""
+"""How often a run is killed; TEST_KILLS=50 takes some four minutes."""
 
 
 def test_kills_at_random_moments_change_nothing(site: Site, tmp_path: Path, tree: Tree) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autods.recipes.pipeline.running import Asked, Ran
     from autods.workspace import Workspace
 
-_SCOPE = {"depth": int, "pages": int, "images": int}
+_SCOPE = ("depth", "pages", "images")
 
 
 @autods.group("run")

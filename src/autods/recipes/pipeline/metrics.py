@@ -111,15 +111,14 @@ def measure(
 ) -> PipelineMetrics:
     """Count where the images of a dataset stand now; `results` are those of the steps that ended.
 
-    What a step has not done yet is 0: nothing is a duplicate before duplicates were looked for.
+    What has not been done yet is 0: nothing is a duplicate before it has its verdict.
     """
     counts = count_inputs(catalog, dataset_id, policy)
     crawled = _downloaded(catalog, dataset_id)
     held = count_storage(catalog, dataset_id, policy)
     invalid = _invalid(catalog, dataset_id, policy)
-    done = {name for name in results if not results[name].get("skipped")}
     metrics = PipelineMetrics(images_crawled=crawled)
-    if VALIDATE in done:
+    if VALIDATE in results:
         metrics = replace(
             metrics,
             images_validated=crawled,

@@ -144,7 +144,10 @@ def assert_same(
         assert statuses == {"asset": COUNT, "rejected": 5}
         assert db.scalar(sa.select(sa.func.count()).select_from(blobs)) == COUNT
         assert db.scalar(sa.select(sa.func.count()).select_from(versions)) == 1
-        assert db.execute(sa.select(claims)).all() == []
+        # Killed after its last outcome, a run leaves a claim that nobody comes across any more;
+        # it counts for nothing, since its run is dead, and the next run that takes any frees it.
+        left = db.scalars(sa.select(claims.c.claimant))
+        assert not [claimant for claimant in left if catalog.is_held(claimant)]
 
 
 def test_a_build_killed_at_any_moment_goes_on_to_the_same_bytes(

@@ -1,0 +1,1 @@
+"""Seed 1: every day new predictions become candidates, every month gold and candidates datasets."""

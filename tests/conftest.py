@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from services.fixtures import S3Place, postgres, postgres_url, s3_place, s3_server
+from services.fixtures import S3Place, postgres, postgres_url, s3_place, s3_server, second_bucket
 
-__all__ = ["postgres", "postgres_url", "s3_place", "s3_server"]
+__all__ = ["postgres", "postgres_url", "s3_place", "s3_server", "second_bucket"]
 
 # No test measures time: a busy machine must not fail one.
 settings.register_profile("steady", deadline=None)

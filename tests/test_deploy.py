@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 import autods.cli
 from autods.api.server import listen
 from autods.errors import UsageError
+from autods.recipes.candidates.config import read_candidates
 from autods.recipes.file import read_recipe
 from autods.settings.environment import VARIABLES, Settings
 from deployment import (
@@ -33,6 +34,7 @@ from deployment import (
     instructions,
     manifests,
     of_kind,
+    resolved,
     variables_of,
 )
 
@@ -108,9 +110,29 @@ def test_the_api_of_deploy_is_said_to_be_of_no_use_as_long_as_autods_refuses_to_
     assert "**not yet**" in row
 
 
-def test_a_worker_of_prefect_is_upstreams_as_long_as_our_image_has_no_prefect() -> None:
+def test_a_worker_of_prefect_runs_our_image_with_the_prefect_of_its_server() -> None:
+    assert SERVICES["prefect-worker"]["image"] == SERVICES["flows"]["image"] == OURS
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "\nprefect==" not in locked, "let the service prefect-worker run our image"
+    [version] = re.findall(r"^prefect==(\S+)", locked, re.MULTILINE)
+    assert SERVICES["prefect-server"]["image"] == f"prefecthq/prefect:{version}-python3.11"
+
+
+def test_the_worker_finds_what_was_deployed_where_it_was_said_to_be() -> None:
+    flows, worker = SERVICES["flows"], SERVICES["prefect-worker"]
+    assert worker["volumes"] == flows["volumes"]
+    assert worker["entrypoint"][:3] == ["prefect", "worker", "start"]
+    settings = Settings.read(Path("/nowhere"), environment=resolved(environment(flows), named()))
+    assert resolved(worker["command"], named()) == ["--pool", settings.prefect_work_pool]
+    recipe, root = Path(flows["command"][2]), flows["command"][4]
+    assert root in {mount.split(":")[-1] for mount in flows["volumes"]}
+    workers = read_candidates(DEPLOY / "recipe" / recipe.name).recipe.workers
+    assert workers
+    assert workers <= float(worker["deploy"]["resources"]["limits"]["cpus"])
+
+
+def named() -> dict[str, str]:
+    """The variables of the example, with something for each secret."""
+    return {name: value or "x" for name, value in variables_of(EXAMPLE).items()}
 
 
 @pytest.mark.parametrize("folder", [DEPLOY / "recipe", KUBERNETES / "overlays" / "example"])
@@ -128,7 +150,7 @@ def test_an_example_recipe_is_one_and_asks_for_no_more_than_it_may_have(folder: 
 NOT_OF_PLACES = re.compile(
     r"db_|prefect_|mlflow_|airflow_|data_path|\w+_percentage|balancing_|random_"
 )
-"""Settings of sources, of other programs and of the growth: nothing in deploy/ reads them yet."""
+"""Settings of sources, of other programs and of the growth: not for every service."""
 
 
 PLACES = {

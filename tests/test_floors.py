@@ -25,6 +25,7 @@ DOORS = {
     ("settings", "errors"),  # A wrong recipe is one of our errors.
     ("__main__", "cli"),
     ("cli", "api"),  # `autods serve` is how one face starts the other.
+    ("cli", "flows"),  # So is `autods flows deploy`.
 }
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -17,10 +17,10 @@ import pytest
 
 from autods.errors import PlaceError, UnreachableError, UsageError
 from autods.settings import S3Access
-from autods.store import MissingError, S3Store, open_store
+from autods.store import DeniedError, MissingError, S3Store, open_store
 from autods.store.ahead import SMALL, WIDTH
 from autods.store.s3_errors import Asked, OvertakenError, meaning
-from autods.store.s3_listing import sorted_paths
+from autods.store.s3_listing import sorted_objects
 from services.faults import FaultyProxy
 from services.fixtures import S3Place
 from services.swift import S3Server
@@ -196,10 +196,19 @@ def test_what_others_keep_in_the_bucket_is_told_or_passed_over(s3_place: S3Place
         return [{"path": path, "size": size} for path, size in names]
 
     marked = [page(("raw", 0), ("raw/a-b", 1)), page(("raw/a", 0), ("raw/a/1", 1), ("raw0", 1))]
-    assert list(sorted_paths(iter(marked), "raw/")) == ["raw/a-b", "raw/a/1"]  # type: ignore[arg-type]
+    found = sorted_objects(iter(marked), "raw/")  # type: ignore[arg-type]
+    assert [entry["path"] for entry in found] == ["raw/a-b", "raw/a/1"]
     unsorted = [page(("raw/b", 1), ("raw/a", 1))]
     with pytest.raises(PlaceError, match="lists raw/a after raw/b"):
-        list(sorted_paths(iter(unsorted), "raw/"))  # type: ignore[arg-type]
+        list(sorted_objects(iter(unsorted), "raw/"))  # type: ignore[arg-type]
+
+
+def test_a_store_that_came_over_a_pipe_uses_the_connections_there_are(
+    shaky: S3Store, proxy: FaultyProxy
+) -> None:
+    for _ in range(20):
+        assert pickle.loads(pickle.dumps(shaky)).get("raw/a") == b"bytes"
+    assert proxy.connections < 5
 
 
 # Refusals, each one sentence.
@@ -286,7 +295,7 @@ AWS = "<Code>{}</Code> status: {}"
     [
         (AWS.format("ExpiredToken", 400), PlaceError, "have expired: renew"),
         (AWS.format("InvalidAccessKeyId", 403), PlaceError, "does not know the access key"),
-        (AWS.format("AccessDenied", 403), PlaceError, "does not allow it"),
+        (AWS.format("AccessDenied", 403), DeniedError, "does not allow it"),
         (AWS.format("RequestTimeTooSkewed", 403), PlaceError, "this machine's clock"),
         (AWS.format("PermanentRedirect", 301), PlaceError, "set AWS_REGION"),
         (AWS.format("SlowDown", 503), UnreachableError, "keeps answering 503"),

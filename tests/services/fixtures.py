@@ -3,10 +3,12 @@
 import importlib.util
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from autods.settings import S3Access
 from services import postgres as postgres_server
 from services import swift as swift_server
 from services.postgres import Postgres
@@ -31,6 +33,15 @@ class S3Place:
     def url(self) -> str:
         """A place with a prefix in the bucket."""
         return f"s3://{self.bucket}/some/prefix"
+
+    def access(self) -> S3Access:
+        """Say who enters, and where."""
+        return S3Access(
+            endpoint=self.endpoint,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+        )
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which AWS's own programs find the place."""
@@ -69,6 +80,19 @@ def s3_server() -> Iterator[S3Server]:
 @pytest.fixture
 def s3_place(s3_server: S3Server) -> Iterator[S3Place]:
     """A bucket that only this test has, seen with the owner's keys."""
+    with _bucket(s3_server) as place:
+        yield place
+
+
+@pytest.fixture
+def second_bucket(s3_server: S3Server) -> Iterator[S3Place]:
+    """Another bucket of the same server."""
+    with _bucket(s3_server) as place:
+        yield place
+
+
+@contextmanager
+def _bucket(s3_server: S3Server) -> Iterator[S3Place]:
     s3_server.start()
     with s3_server.bucket() as bucket:
         yield S3Place(

@@ -31,10 +31,11 @@ def read_members(
             db.execute(sa.text("SET LOCAL enable_nestloop = off"))
         result = db.execute(_query(dataset_id, policy, in_force))
         pages = [_page(rows) for rows in result.partitions(10_000)]
-    return pa.Table.from_batches(pages, _schema())
+    return pa.Table.from_batches(pages, member_schema())
 
 
-def _schema() -> "pa.Schema":
+def member_schema() -> "pa.Schema":
+    """Give the columns of the members of every version, and this catalog's number first."""
     import pyarrow as pa
 
     text, real, whole = pa.string(), pa.float64(), pa.int64()
@@ -104,7 +105,7 @@ def _page(rows: Any) -> "pa.RecordBatch":
 
     import pyarrow as pa
 
-    columns = {name: [] for name in _schema().names}  # type: dict[str, list[Any]]
+    columns = {name: [] for name in member_schema().names}  # type: dict[str, list[Any]]
     for row in rows:
         for name, value in row._mapping.items():
             columns[name].append(value)
@@ -112,4 +113,4 @@ def _page(rows: Any) -> "pa.RecordBatch":
         None if h is None else f"{h & (1 << 64) - 1:016x}" for h in columns["phash"]
     ]
     columns["meta"] = [json.dumps(m, sort_keys=True, ensure_ascii=False) for m in columns["meta"]]
-    return pa.RecordBatch.from_pydict(columns, _schema())
+    return pa.RecordBatch.from_pydict(columns, member_schema())

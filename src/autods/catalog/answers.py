@@ -36,7 +36,7 @@ def places_errors(url: str) -> Iterator[None]:
         raise
     except sa.exc.DBAPIError as error:
         said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason"
-        if error.connection_invalidated or _may_pass(error):
+        if error.connection_invalidated or may_pass(error):
             raise UnreachableError(f"the catalog {url} does not answer: {said}") from error
         raise PlaceError(f"the catalog {url} {_complaint(error, said)}") from error
 
@@ -51,7 +51,7 @@ def _complaint(error: sa.exc.DBAPIError, said: str) -> str:
     return f"{'cannot be used' if known else 'cannot be read'}: {said}"
 
 
-def _may_pass(error: sa.exc.DBAPIError) -> bool:
+def may_pass(error: sa.exc.DBAPIError) -> bool:
     """Tell whether it may be over in a while."""
     state = getattr(error.orig, "sqlstate", None)
     if state:

@@ -50,10 +50,11 @@ predictions = Table(
     Column("beyond", Integer, nullable=False),
     Column("created_at", DateTime, nullable=False),
     Column("seen_at", DateTime, nullable=False),
-    # What the database said of it when it was asked last.
+    # What the model said, for ever.
     Column("initial_prediction", TEXT),
-    Column("style", TEXT),
     Column("confidence", Float),
+    # What people said when the database was asked last.
+    Column("style", TEXT),
     Column("is_verified", Boolean, nullable=False),
     Column("verified_by", TEXT),
     Column("verified_at", DateTime),
@@ -88,9 +89,11 @@ releases = Table(
     Column("month", TEXT, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("number", Integer, nullable=False),
-    # The days whose collections it was made from, and the store's key of what was left out.
+    # The days whose collections it was made from, and the keys of two tables in the store: what is
+    # in it, and what was left out and why.
     Column("days", JSON, nullable=False),
-    Column("left_out", TEXT, nullable=False),
+    Column("samples", TEXT, nullable=False),
+    Column("excluded", TEXT, nullable=False),
     Column("created_at", DateTime, nullable=False),
     # When its folder was complete; NULL until then.
     Column("laid_out_at", DateTime),

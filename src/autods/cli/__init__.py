@@ -27,7 +27,14 @@ def autods() -> None:
 
 def main() -> None:
     """Run the command line; a known error is one sentence on stderr and an exit status."""
-    from autods.cli import data, making, running, runs, serving  # noqa: F401 - they add their commands
+    from autods.cli import (  # noqa: F401 - they add their commands
+        candidates,
+        data,
+        making,
+        running,
+        runs,
+        serving,
+    )
 
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored.

@@ -144,20 +144,47 @@ def ingest(
 
 
 @command("demo")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default="demo")
+@click.argument("what", nargs=-1, metavar="[candidates] [FOLDER]")
 @click.option("--count", type=click.IntRange(min=30), default=600, show_default=True,
-              help="How many pictures, about.")  # fmt: skip
-def demo(folder: Path, count: int, workspace: Path | None, quiet: bool) -> Any:
-    """Write a small, real, untidy collection into FOLDER and build it there."""
+              help="How many pictures, about; not for candidates.")  # fmt: skip
+def demo(what: tuple[str, ...], count: int, workspace: Path | None, quiet: bool) -> Any:
+    """Write a small, real, untidy collection into FOLDER and build it there.
+
+    `autods demo candidates` writes a database of predictions with their photos instead, and makes
+    a month's datasets of them.
+    """
+    is_candidates = what[:1] == ("candidates",)
+    rest = what[1:] if is_candidates else what
+    if len(rest) > 1:
+        raise UsageError(f"one FOLDER, not {len(rest)}: {' '.join(rest)}")
+    if is_candidates:
+        return _demo_candidates(Path(*rest) if rest else Path("candidates"), workspace, quiet)
     from autods.recipes.demo import write_demo
     from autods.recipes.file import read_recipe
 
+    folder = Path(*rest) if rest else Path("demo")
     recipe = folder / "recipe.yaml"
     if not recipe.exists():
         recipe = write_demo(folder, count)
         if not quiet:
             click.echo(f"Wrote an example collection and its recipe into {folder}/", err=True)
     return _build(read_recipe(recipe), workspace or folder, quiet)
+
+
+def _demo_candidates(folder: Path, workspace: Path | None, quiet: bool) -> Any:
+    from autods.cli.candidates import make_month
+    from autods.recipes.candidates.world.demo import write_demo
+
+    recipe = folder / "candidates.yaml"
+    if not recipe.exists():
+        recipe = write_demo(folder)
+        if not quiet:
+            click.echo(f"Wrote a month of predictions and a recipe into {folder}/", err=True)
+    done = make_month(recipe, (2024, 11), workspace or folder, quiet)
+    if not quiet:
+        click.echo(f"Next: read {done['full']['folder']}/dataset_info.md, or try\n"
+                   f"  autods run candidates daily {recipe} --date 2024-12-01")  # fmt: skip
+    return done
 
 
 @command("alias")

@@ -1,15 +1,19 @@
 """The pass over the bytes: read once, named, inspected, stored; one arrival per input."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from autods.errors import PlaceError, UnreachableError
+from autods.ingest.objects import read_objects, too_large
 from autods.records import Refusal
-from autods.store import Store, asset_key, read_asset, sha256_of
+from autods.store import S3Store, Store, asset_key, read_asset, sha256_of
+from autods.store.protocol import key_parts
 
 Inspect = Callable[[bytes], Any]
 """Looks at an asset's bytes: gives what is to be known of them, or a Refusal."""
@@ -17,12 +21,12 @@ Inspect = Callable[[bytes], Any]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One ref whose bytes lie in a file of this machine or are held, or are refused already.
+    """One ref whose bytes lie in a file here or an object, or are held, or are refused already.
 
-    `held` is the name of bytes that the store has already. A spooled file is a download: it is
-    removed by `discard` once its outcome is written, not before, for a batch may be run again
-    around an item that crashed its worker. With it comes what its server said of it, by which it
-    can be asked whether it has changed.
+    `object` is BUCKET/KEY. `held` is the name of bytes that the store has already. A spooled file
+    is a download: it is removed by `discard` once its outcome is written, not before, for a batch
+    may be run again around an item that crashed its worker. With it comes what its server said of
+    it, by which it can be asked whether it has changed.
     """
 
     ref_id: int
@@ -32,6 +36,7 @@ class Input:
     held: str = ""
     etag: str | None = None
     last_modified: str | None = None
+    object: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +57,21 @@ def take_in(
     inspect: Inspect,
     max_bytes: int,
     keep_refused: bool = False,
+    objects: S3Store | None = None,
 ) -> list[Arrival]:
     """Take a batch in; whatever is wrong with one input stays with that input.
 
     With `keep_refused` bytes that did not pass the inspection are stored all the same, as an
-    asset of which nothing is known but the reason.
+    asset of which nothing is known but the reason. Objects are read through `objects`, 16 ahead.
     """
     stored = _Outbox(store)
-    arrivals = [_arrive(item, stored, inspect, max_bytes, keep_refused) for item in items]
+    # Of a copy: who goes through `items` itself is seen to stand at what it takes.
+    wanted = [item.object for item in items[:] if item.object]
+    with closing(read_objects(objects, wanted, max_bytes)) as ahead:
+        arrivals = []
+        for item in items:
+            data = item.refusal or _bytes_of(item, store, ahead, max_bytes)
+            arrivals.append(_arrive(item, data, stored, inspect, keep_refused))
     stored.send()
     return arrivals
 
@@ -94,8 +106,10 @@ def discard(inputs: Sequence[Input]) -> None:
             Path(item.path).unlink(missing_ok=True)
 
 
-def input_of(ref_id: int, location: str) -> Input:
-    """Resolve where a ref's bytes are: a file, or a refusal its source gave already.
+def input_of(ref_id: int, location: str, buckets: AbstractSet[str] = frozenset()) -> Input:
+    """Resolve where a ref's bytes are: a file, an object, or a refusal its source gave already.
+
+    Objects only of `buckets`: no list of URLs gets at what only we can read.
 
     >>> input_of(1, "file:///photos/a%20b.jpg").path
     '/photos/a b.jpg'
@@ -106,18 +120,47 @@ def input_of(ref_id: int, location: str) -> Input:
     if scheme == "refused":
         reason, _, detail = rest.partition(":")
         return Input(ref_id, None, refusal=Refusal("rejected", reason, detail))
+    if scheme == "s3" and object_at(location)[0] in buckets:
+        return Input(ref_id, None, object="/".join(object_at(location)))
     if scheme != "file":
         detail = f"no way to fetch {scheme[:20]!r}: http, https and files are"
         return Input(ref_id, None, refusal=Refusal("rejected", "unsupported-scheme", detail))
     return Input(ref_id, os.fsdecode(unquote_to_bytes(rest.removeprefix("//"))))
 
 
+def object_location(bucket: str, key: str) -> str:
+    """Give the location of an object: all but letters, digits, `-._~` and `/` of its key quoted.
+
+    Raises UsageError for what is no key (see `store.protocol.key_parts`).
+
+    >>> object_location("photos", "users/1/a #1?.jpg")
+    's3://photos/users/1/a%20%231%3F.jpg'
+    """
+    key_parts(f"{bucket}/{key}")
+    return f"s3://{bucket}/{quote(key)}"
+
+
+def object_at(location: str) -> tuple[str, str]:
+    """Give the bucket and the key of a location that `object_location` gave.
+
+    >>> object_at("s3://photos/users/1/a%20%231%3F.jpg")
+    ('photos', 'users/1/a #1?.jpg')
+    """
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    return bucket, unquote_to_bytes(key).decode("utf-8", "surrogateescape")
+
+
+def _bytes_of(
+    item: Input, store: Store, ahead: Iterator[bytes | Refusal], max_bytes: int
+) -> bytes | Refusal:
+    if item.object:
+        return next(ahead)
+    return _held(item, store) if item.held else _read(item.path or "", max_bytes)
+
+
 def _arrive(
-    item: Input, stored: _Outbox, inspect: Inspect, max_bytes: int, keep_refused: bool
+    item: Input, data: bytes | Refusal, stored: _Outbox, inspect: Inspect, keep_refused: bool
 ) -> Arrival:
-    if item.refusal:
-        return Arrival(item.ref_id, refusal=item.refusal)
-    data = _held(item, stored.store) if item.held else _read(item.path or "", max_bytes)
     if isinstance(data, Refusal):
         return Arrival(item.ref_id, refusal=data)
     found = inspect(data)
@@ -148,7 +191,7 @@ def _read(path: str, max_bytes: int) -> bytes | Refusal:
             data = file.read(max_bytes + 1) if size <= max_bytes else b""
             size = max(size, len(data))  # It may have grown since.
             if size > max_bytes:
-                return Refusal("rejected", "too-large", f"{size:,} bytes, {max_bytes:,} allowed")
+                return too_large(size, max_bytes)
             return data
     except FileNotFoundError:
         return Refusal("failed", "missing-file", f"no file {path}")

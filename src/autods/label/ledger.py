@@ -40,7 +40,7 @@ def say(
     catalog: Catalog,
     dataset_id: int,
     kind: str,
-    said_by: str,
+    said_by: str | None,
     said: Iterable[Mapping[str, Any]],
     *,
     complete: bool = False,
@@ -48,9 +48,10 @@ def say(
     """Enter labels, one transaction a batch; returns how many entries were new.
 
     `said` yields asset_id, label and probability (or None). What a voice said last of an asset
-    is not entered again, so a second run writes nothing. With `complete` it is all that this kind
-    says today: the newest entry of any voice is what counts as said last, and what was said of
-    assets not named now is withdrawn. Raises UsageError for a kind that is none.
+    is not entered again, so a second run writes nothing. Where `said_by` is None each row names
+    its own, and the newest entry of any voice of this kind is what was said last. With `complete`
+    it is all that this kind says today: again the newest entry of any voice counts, and what was
+    said of assets not named now is withdrawn. Raises UsageError for a kind that is none.
     """
     if kind not in PRECEDENCE:
         raise UsageError(f"no kind of label {kind!r} (valid: {', '.join(PRECEDENCE)})")
@@ -60,6 +61,17 @@ def say(
     for batch in batched(said, 4096):
         entered += _enter(catalog, news.among(batch))
     return entered + (_enter(catalog, news.withdrawals()) if complete else 0)
+
+
+def withdraw(catalog: Catalog, dataset_id: int, kind: str, asset_ids: set[int]) -> int:
+    """Take back what a kind of voice says of some assets; returns how many entries were new."""
+    last = {
+        asset_id: word
+        for asset_id, word in _last_words(catalog, dataset_id, kind, None).items()
+        if asset_id in asset_ids
+    }
+    voice = {"dataset_id": dataset_id, "kind": kind, "said_by": "withdrawn"}
+    return _enter(catalog, _News(voice, last).withdrawals())
 
 
 _Word = tuple[str, str, float | None]  # Who said it, the label, how surely.
@@ -83,11 +95,12 @@ class _News:
         """Give the entries for what differs from the last word on its asset."""
         at, rows = now(), []
         for row in said:
-            word = (self._voice["said_by"], row["label"], row["probability"])
+            entry = {**self._voice, **row, "said_at": at}
+            word = (entry["said_by"], entry["label"], entry["probability"])
             self._named.add(row["asset_id"])
             if self._last.get(row["asset_id"]) != word:
                 self._last[row["asset_id"]] = word
-                rows.append({**row, **self._voice, "said_at": at})
+                rows.append(entry)
         return rows
 
     def withdrawals(self) -> list[dict[str, Any]]:

@@ -24,7 +24,8 @@ from autods.ingest.work import Input, discard, input_of, take_in, writable
 from autods.recipes.passing import FINGERPRINT, inspect
 from autods.records import Refusal
 from autods.run import Progress, batched, drain
-from autods.store import asset_key
+from autods.store import S3Store, asset_key
+from autods.store.ahead import WIDTH
 from autods.validate import Limits
 from autods.web.manners import Manners
 from autods.web.policy import HttpPolicy
@@ -45,7 +46,8 @@ class Intake:
     """What is taken into which dataset, and how; the error budget is a share of `inputs`.
 
     `manners` are those that the downloads share with what else the run asks of the same hosts;
-    `allow` judges where they may go, by source.
+    `allow` judges where they may go, by source. Refs that are objects of `buckets` are read through
+    `objects`, a store of every bucket (`s3://`); without them `s3://` is no scheme of an input.
     """
 
     workspace: Workspace
@@ -55,6 +57,8 @@ class Intake:
     inputs: int
     manners: Manners | None = None
     allow: Mapping[str, Callable[[str], Refusal | None]] = field(default_factory=dict)
+    objects: S3Store | None = None
+    buckets: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> str:
@@ -104,6 +108,7 @@ def _drain(intake: Intake, claims: Claims, total: int, engine: Engine, progress:
         inspect=functools.partial(inspect, limits=limits),
         max_bytes=intake.checks.max_bytes,
         keep_refused=intake.checks.mode == "report-only",
+        objects=intake.objects,
     )
     catalog = intake.workspace.catalog
     commit = functools.partial(keep_arrivals, catalog, fingerprint=intake.fingerprint)
@@ -143,8 +148,11 @@ def _refused_before(intake: Intake) -> int:
 
 
 def _batches(intake: Intake, claims: Claims, total: int) -> Iterator[list[Input]]:
-    """Files first, then downloads; small jobs in small batches, so that all workers share."""
-    size = max(1, min(128, total // 16))
+    """Files first, then downloads; small jobs in small batches, so that all workers share.
+
+    Not smaller than what is read ahead of a batch of objects.
+    """
+    size = max(WIDTH if intake.objects else 1, min(128, total // 16))
     yield from batched((_input(intake, ref) for ref in claims.take(remote=False)), size)
     yield from batched(_downloads(intake, claims), size)
 
@@ -152,11 +160,15 @@ def _batches(intake: Intake, claims: Claims, total: int) -> Iterator[list[Input]
 def _input(intake: Intake, ref: PendingRef) -> Input:
     """Known bytes are looked at again where they lie; others are read at their source."""
     if not ref.sha256:
-        return input_of(ref.id, ref.location)
+        return _at_source(intake, ref)
     held = intake.workspace.store.local_path(asset_key(ref.sha256))
     if held is None:
         return Input(ref.id, None, held=ref.sha256)
-    return Input(ref.id, str(held)) if held.exists() else input_of(ref.id, ref.location)
+    return Input(ref.id, str(held)) if held.exists() else _at_source(intake, ref)
+
+
+def _at_source(intake: Intake, ref: PendingRef) -> Input:
+    return input_of(ref.id, ref.location, intake.buckets if intake.objects else frozenset())
 
 
 def _downloads(intake: Intake, claims: Claims) -> Iterator[Input]:

@@ -90,7 +90,7 @@ def _front_matter(facts: Facts) -> str:
     matter = {
         "pretty_name": plain(facts.name),
         "license": _license(facts),
-        "size_categories": [_size_category(facts.counts.accepted)],
+        "size_categories": [size_category(facts.counts.accepted)],
         "tags": ["autods", "image"],
     }
     return f"---\n{yaml_text(matter)}---"
@@ -104,8 +104,12 @@ def _license(facts: Facts) -> str:
     return only if len(facts.contents.licenses) == 1 and only in _LICENSES else "other"
 
 
-def _size_category(members: int) -> str:
-    """Name the size as Hugging Face's hub does."""
+def size_category(members: int) -> str:
+    """Name the size as Hugging Face's hub does.
+
+    >>> size_category(999), size_category(1000)
+    ('n<1K', '1K<n<10K')
+    """
     steps = (
         (10**3, "n<1K"),
         (10**4, "1K<n<10K"),

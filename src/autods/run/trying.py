@@ -18,7 +18,7 @@ from autods.run.watching import Watch
 _TICK = 0.1
 _LONGEST_PAUSE = 60.0
 
-_HOPELESS = (UsageError, BarredSourceError, BudgetError, EmptyError, StoppedError)
+HOPELESS = (UsageError, BarredSourceError, BudgetError, EmptyError, StoppedError)
 """What would be the same at every try."""
 
 
@@ -52,7 +52,7 @@ def attempt(
             raise
         except Exception as error:
             watch.say("step-failed", number, error=told(error), **{"try": tried}, **said)
-            if tried > step.max_retries or isinstance(error, _HOPELESS):
+            if tried > step.max_retries or isinstance(error, HOPELESS):
                 raise
         watch.stop.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -14,7 +14,7 @@ from typing import IO
 
 from autods.errors import PlaceError, UsageError
 from autods.store.files import PIECE, into_file, pieces, reading
-from autods.store.protocol import TEMPORARY, MissingError, folder_of, key_parts
+from autods.store.protocol import TEMPORARY, Entry, MissingError, folder_of, key_parts
 
 
 class LocalStore:
@@ -45,6 +45,10 @@ class LocalStore:
         if _size(target) is None:
             with reading(path) as source:
                 self._write(target, partial(shutil.copyfileobj, source, length=PIECE))
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a blob anew, at one stroke."""
+        self._write(self._path(key), lambda file: file.write(data))
 
     def get(self, key: str) -> bytes:
         """Read a blob; raises MissingError if it is not there."""
@@ -86,18 +90,28 @@ class LocalStore:
 
     def copy(self, source: str, target: str) -> None:
         """Copy a blob: a hard link, as blobs never change, or its bytes where there are none."""
-        origin, path = self._path(source), self._path(target)
+        origin = self._path(source)
+        if not self.link(target, origin):
+            self.put_file(target, origin)
+
+    def link(self, key: str, origin: Path) -> bool:
+        """Take a file in as a hard link; False where there can be none.
+
+        For files that never change. Raises MissingError if there is no such file.
+        """
+        path = self._path(key)
         if _size(path) is not None:
-            return
+            return True
         self._make_folder(path.parent)
         try:
             path.hardlink_to(origin)
         except FileExistsError:
-            return
+            return True
         except FileNotFoundError as error:
             raise _unreadable(origin, error) from error
         except OSError:
-            self.put_file(target, origin)
+            return False
+        return True
 
     def delete(self, key: str) -> None:
         """Remove a blob; removing a missing one is no error."""
@@ -122,11 +136,14 @@ class LocalStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """List the keys that begin with `prefix`, sorted, one folder's in memory at a time."""
-        folder = folder_of(prefix)
-        for path in _files(self._path(folder) if folder else self.root):
-            key = path.relative_to(self.root).as_posix()
-            if key.startswith(prefix):
-                yield key
+        return (key for key, _ in self._listed(prefix))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """List the files that begin with `prefix`; the stamp is size and time of writing."""
+        for key, file in self._listed(prefix):
+            status = _status(Path(file.path))
+            if status:
+                yield Entry(key, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
 
     def share(self, key: str, seconds: int) -> str:
         """Refuse, as a folder has no links; raises UsageError."""
@@ -152,6 +169,13 @@ class LocalStore:
                     path.unlink()
                     swept += 1
         return swept
+
+    def _listed(self, prefix: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+        folder = folder_of(prefix)
+        for file in _files(self._path(folder) if folder else self.root):
+            key = Path(file.path).relative_to(self.root).as_posix()
+            if key.startswith(prefix):
+                yield key, file
 
     def _write(self, path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         self._make_folder(path.parent)
@@ -183,13 +207,19 @@ class LocalStore:
 
 
 def _size(path: Path) -> int | None:
+    status = _status(path)
+    return status.st_size if status else None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Look at a file; None if there is none."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise PlaceError(f"cannot look at {path}: {error.strerror}") from error
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _unreadable(path: Path, error: OSError) -> PlaceError:
@@ -197,7 +227,7 @@ def _unreadable(path: Path, error: OSError) -> PlaceError:
     return kind(f"cannot read {path}: {error.strerror}")
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator["os.DirEntry[str]"]:
     """Walk a folder in the order of its keys, one folder's listing in memory at a time."""
     try:
         entries = sorted(os.scandir(folder), key=_name_in_key)
@@ -209,7 +239,7 @@ def _files(folder: Path) -> Iterator[Path]:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path))
         elif not entry.name.startswith(TEMPORARY):
-            yield Path(entry.path)
+            yield entry
 
 
 def _name_in_key(entry: os.DirEntry[str]) -> str:

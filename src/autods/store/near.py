@@ -9,7 +9,7 @@ from autods.errors import PlaceError
 from autods.store.ahead import read_ahead
 from autods.store.assets import sha256_named, sha256_of
 from autods.store.local import LocalStore
-from autods.store.protocol import Store
+from autods.store.protocol import Entry, Store
 
 
 class NearStore:
@@ -45,6 +45,12 @@ class NearStore:
     def put_file(self, key: str, path: Path) -> None:
         """Write a blob from a file; it is near already."""
         self.far.put_file(key, path)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a blob anew far; what was kept here goes, what other machines keep does not."""
+        self.far.replace(key, data)
+        with suppress(PlaceError):
+            self.near.delete(key)
 
     def get(self, key: str) -> bytes:
         """Read a blob here, or far and keep it; raises MissingError if it is not there."""
@@ -106,6 +112,10 @@ class NearStore:
     def keys(self, prefix: str) -> Iterator[str]:
         """List the far keys that begin with `prefix`, sorted."""
         return self.far.keys(prefix)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """List the far blobs, with what tells that they have changed."""
+        return self.far.entries(prefix)
 
     def share(self, key: str, seconds: int) -> str:
         """Give a link to a far blob."""

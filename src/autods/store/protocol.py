@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from autods.errors import PlaceError, UsageError
 
@@ -16,13 +16,26 @@ class MissingError(PlaceError):
     """A blob that was asked for is not there."""
 
 
+class DeniedError(PlaceError):
+    """A blob may be there, and is not for us to read or write."""
+
+
+class Entry(NamedTuple):
+    """A blob as a listing shows it; `stamp` is another one when its bytes have changed."""
+
+    key: str
+    size: int
+    stamp: str
+
+
 class Store(Protocol):
     """What every place of bytes can do; keys are `bucket/name` with `/` between the parts.
 
     A store holds no connection when it is pickled: workers get it over a pipe and open their own.
-    A blob never changes: whoever puts a key again puts the same bytes. No key is another's folder.
-    Methods raise UsageError for what is no key, PlaceError for a place that refuses, and
-    UnreachableError for one that does not answer.
+    A blob never changes: whoever puts a key again puts the same bytes. (What does change, a day's
+    manifest say, is written by `replace`.) No key is another's folder. Methods raise UsageError
+    for what is no key, PlaceError for a place that refuses, and UnreachableError for one that does
+    not answer.
     """
 
     @property
@@ -40,6 +53,10 @@ class Store(Protocol):
 
     def put_file(self, key: str, path: Path) -> None:
         """Write a blob from a file, of which only a part is ever in memory."""
+        ...
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a blob anew, whatever was there: readers get the old bytes whole, or the new."""
         ...
 
     def get(self, key: str) -> bytes:
@@ -88,6 +105,10 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> Iterator[str]:
         """List the keys that begin with `prefix`, sorted, few of them in memory at a time."""
+        ...
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """List as `keys` does, with what tells that a blob has changed since it was listed."""
         ...
 
     def share(self, key: str, seconds: int) -> str:

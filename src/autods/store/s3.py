@@ -2,28 +2,26 @@
 
 import datetime as dt
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autods.errors import UsageError
 from autods.store.ahead import batches, in_order, read_ahead
 from autods.store.files import PIECE, into_file, reading
-from autods.store.protocol import MissingError, folder_of, key_parts
+from autods.store.protocol import Entry, MissingError, folder_of, key_parts
 from autods.store.s3_client import (
     PATIENCE,
     checked_bucket,
     checked_endpoint,
-    open_client,
     part_size,
-    refuse_forked,
+    shared_client,
     signed_link,
 )
 from autods.store.s3_errors import Asked, OvertakenError, again, answering
-from autods.store.s3_listing import pages, sorted_paths
+from autods.store.s3_listing import pages, sorted_objects, stamp_of
 
 if TYPE_CHECKING:
     from obstore.store import S3Store as Client
@@ -41,10 +39,6 @@ _LONGEST_LINK = 7 * 24 * 3600
 """The longest life of a signed link, in seconds: what signature version 4 allows."""
 _LONGEST_NAME = 1024
 _EVERY_BUCKET = ""
-
-
-# One thread imports obstore and opens a client, the others wait for it.
-_OPENING = threading.Lock()
 
 
 class S3Store:
@@ -71,13 +65,9 @@ class S3Store:
         endpoint = self.access.endpoint
         self.endpoint = shown_url(checked_endpoint(endpoint)) if endpoint else "AWS"
         self._patience = patience
-        self._clients: dict[str, Client] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_clients": {}}
 
     def put(self, key: str, data: bytes) -> None:
         """Write a blob; writing the same key again writes the same bytes again."""
@@ -93,6 +83,10 @@ class S3Store:
         with reading(path) as file:
             size = file.seek(0, os.SEEK_END)
         self._put(key, path, size)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a blob anew: an object is replaced whole."""
+        self._put(key, data, len(data))
 
     def get(self, key: str) -> bytes:
         """Read a blob; raises MissingError if it is not there."""
@@ -146,11 +140,14 @@ class S3Store:
         """Copy a blob within the server, up to 5 GB, from bucket to bucket as well."""
         self._copy(self, source, target)
 
-    def copy_from(self, other: "S3Store", key: str) -> bool:
-        """Copy a blob from another store of the same server; False if it is on another."""
+    def copy_from(self, other: "S3Store", key: str, to: str = "") -> bool:
+        """Copy a blob from another store of the same server; False if it is on another.
+
+        It is called `to` here, or as it is called there.
+        """
         if self.access != other.access:
             return False
-        self._copy(other, key, key)
+        self._copy(other, key, to or key)
         return True
 
     def delete(self, key: str) -> None:
@@ -173,14 +170,19 @@ class S3Store:
 
         Raises UsageError for a prefix that names no bucket, where the store's URL does not either.
         """
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """List as `keys` does; the stamp is the server's ETag, or when it was written."""
         folder_of(prefix)
         bucket, slash, beginning = f"{self._root}{prefix}".partition("/")
         if not slash:
             raise UsageError(f"{self.url} is listed bucket by bucket: ask for BUCKET/")
         client = self._client(checked_bucket(bucket))
         found = pages(client, beginning, partial(self._doing, "list", prefix))
-        for name in sorted_paths(found, beginning):
-            yield f"{bucket}/{name}".removeprefix(self._root)
+        for one in sorted_objects(found, beginning):
+            key = f"{bucket}/{one['path']}".removeprefix(self._root)
+            yield Entry(key, one["size"], stamp_of(one))
 
     def share(self, key: str, seconds: int) -> str:
         """Give a signed link by which anyone can read a blob for so long, at most seven days.
@@ -257,11 +259,7 @@ class S3Store:
         return self._client(bucket), name
 
     def _client(self, bucket: str) -> "Client":
-        refuse_forked()
-        with _OPENING:
-            if bucket not in self._clients:
-                self._clients[bucket] = open_client(bucket, self.access, self._patience)
-        return self._clients[bucket]
+        return shared_client(bucket, self.access, self._patience)
 
     def _doing(self, verb: str, key: str) -> AbstractContextManager[None]:
         return self._asking(f"{verb} {key}", f"{self._root}{key}".partition("/")[0])

@@ -2,7 +2,9 @@
 
 import os
 import re
+import threading
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from autods.errors import PlaceError, UsageError
@@ -26,6 +28,9 @@ PART = 8 * 1024 * 1024
 _MOST_PARTS = 10_000
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _opened_in: set[int] = set()
+
+# One thread imports obstore and opens a client, the others wait for it.
+_OPENING = threading.Lock()
 
 
 def checked_bucket(name: str) -> str:
@@ -53,6 +58,17 @@ def checked_endpoint(url: str) -> str:
     return url
 
 
+def shared_client(bucket: str, access: "S3Access", patience: float) -> "Client":
+    """Give this process's client for a bucket: a worker gets its store anew with each batch.
+
+    Raises PlaceError in a process forked from one that uses S3, and where obstore is missing.
+    """
+    refuse_forked()
+    with _OPENING:
+        return open_client(bucket, access, patience)
+
+
+@lru_cache(maxsize=64)
 def open_client(bucket: str, access: "S3Access", patience: float) -> "Client":
     """Open a client for one bucket, or for all of them if the name is empty (see `S3Store.copy`).
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from autods.errors import PlaceError, UnreachableError
-from autods.store.protocol import MissingError
+from autods.store.protocol import DeniedError, MissingError
 
 _KEYS = "MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _CREDENTIALS = {
@@ -90,8 +90,11 @@ def meaning(asked: Asked, text: str, *, missing: bool = False) -> PlaceError:
         )
     if missing:
         return MissingError(f"{cannot}: it is not there")
-    if refused := _refusal(asked.endpoint, code, status, text):
+    if refused := _refusal(asked.endpoint, code, text):
         return PlaceError(f"{cannot}: {refused}")
+    if status in {401, 403}:
+        may = "give the user the right to it, or set other credentials"
+        return DeniedError(f"{cannot}: {asked.endpoint} does not allow it ({may}: {_KEYS})")
     if status == 409 or "ETag Header missing" in text:  # The second is how Swift says it.
         return OvertakenError(f"{cannot}: another writer was there at the same moment")
     if "HTTP error" in text or status >= 500 or status in {408, 429}:
@@ -104,7 +107,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
     return found[1] if found else None
 
 
-def _refusal(endpoint: str, code: str | None, status: int, text: str) -> str | None:
+def _refusal(endpoint: str, code: str | None, text: str) -> str | None:
     """Say what a user has to set right; None if it is nothing of the kind."""
     if _METADATA.search(text):
         return f"no credentials for {endpoint}: set {_KEYS}"
@@ -116,9 +119,6 @@ def _refusal(endpoint: str, code: str | None, status: int, text: str) -> str | N
         return "the bucket lies in another region: set AWS_REGION to it"
     if "with invalid path" in text:
         return "it holds objects of others: give autods a prefix of its own"
-    if status in {401, 403}:
-        may = "give the user the right to it, or set other credentials"
-        return f"{endpoint} does not allow it ({may}: {_KEYS})"
     return None
 
 

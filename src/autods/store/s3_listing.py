@@ -44,8 +44,10 @@ def _just(client: "Client", name: str) -> "Sequence[ObjectMeta]":
         return []
 
 
-def sorted_paths(found: "Iterator[Sequence[ObjectMeta]]", beginning: str) -> Iterator[str]:
-    """Give the names that begin so, up to the first beyond them.
+def sorted_objects(
+    found: "Iterator[Sequence[ObjectMeta]]", beginning: str
+) -> "Iterator[ObjectMeta]":
+    """Give the objects whose names begin so, up to the first beyond them.
 
     S3 lists by the bytes of its names, as Python sorts. Raises PlaceError for a server that does
     not (a directory bucket of S3 Express): the merge of two tiers relies on it. What stands out of
@@ -59,6 +61,15 @@ def sorted_paths(found: "Iterator[Sequence[ObjectMeta]]", beginning: str) -> Ite
                 return
             if name > last and name.startswith(beginning):
                 last = name
-                yield name
+                yield entry
             elif entry["size"]:
                 raise PlaceError(f"the bucket lists {name} after {last}: autods needs it in order")
+
+
+def stamp_of(entry: "ObjectMeta") -> str:
+    """Give what is another when the object is: its ETag without quotes, else when it was written.
+
+    >>> stamp_of({"e_tag": '"ab12"'})
+    'ab12'
+    """
+    return (entry["e_tag"] or "").strip('"') or entry["last_modified"].isoformat()

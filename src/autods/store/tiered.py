@@ -1,19 +1,19 @@
 """Two places behind one door: a hot store for what is used, a cold one for what is kept."""
 
 import datetime as dt
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from heapq import merge
 from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from autods.errors import PlaceError, UsageError
-from autods.store.ahead import SMALL, batches, in_order, read_ahead
-from autods.store.assets import sha256_in, sha256_named
-from autods.store.protocol import MissingError, Store
+from autods.store.ahead import batches, in_order, read_ahead
+from autods.store.carrying import carry
+from autods.store.protocol import Entry, MissingError, Store
 from autods.store.s3 import SCHEME, S3Store
 
 Tier = Literal["hot", "cold"]
@@ -49,6 +49,11 @@ class TieredStore:
     def put_file(self, key: str, path: Path) -> None:
         """Write a blob from a file to the hot store."""
         self.hot.put_file(key, path)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a blob anew to the hot store, where it is looked for first."""
+        self.hot.replace(key, data)
+        self.cold.delete(key)
 
     def get(self, key: str) -> bytes:
         """Read a blob; raises MissingError if neither store has it."""
@@ -103,6 +108,15 @@ class TieredStore:
         """List the keys of both stores, sorted, each once."""
         both = merge(self.hot.keys(prefix), self.cold.keys(prefix))
         return (key for key, _ in groupby(both))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """List the blobs of both stores, each once: as it is in the hot one, if both have it."""
+        both = merge(self.hot.entries(prefix), self.cold.entries(prefix), key=itemgetter(0))
+        return (next(same) for _, same in groupby(both, key=itemgetter(0)))
+
+    def copy_out(self, key: str, bring: Callable[[Store], Found]) -> Found:
+        """Do with a blob what `bring` does, in whichever store has it; raises MissingError."""
+        return self._found(key, bring)
 
     def share(self, key: str, seconds: int) -> str:
         """Give a link to a blob where it lies; raises MissingError if neither store has it."""
@@ -179,59 +193,6 @@ class TieredStore:
 
 def _other(tier: Tier) -> Tier:
     return "cold" if tier == "hot" else "hot"
-
-
-def carry(source: Store, target: Store, keys: Iterable[str]) -> int:
-    """Copy blobs from one store to another and check them there; returns how many are there now.
-
-    What is there already, and sound, is not copied again. Raises as `TieredStore.move`.
-    """
-    return sum(1 for _ in in_order(partial(_carry, source, target), keys))
-
-
-def _carry(source: Store, target: Store, key: str) -> None:
-    """Bring one blob from store to store and check it there."""
-    size = source.size(key)
-    if size is None:
-        if not target.has(key):
-            raise MissingError(f"cannot move {key}: neither {source.url} nor {target.url} has it")
-        return  # An earlier move brought it, and it was forgotten here.
-    if target.has(key):
-        if _is_sound(target, key, size):
-            return
-        target.delete(key)  # A local store would keep what it has.
-    _copy(source, target, key, size)
-    if not _is_sound(target, key, size):
-        target.delete(key)
-        damaged = "arrives damaged in" if _is_sound(source, key, size) else "is damaged in"
-        place = target.url if damaged.startswith("arrives") else source.url
-        raise PlaceError(f"{key} {damaged} {place}: it was not moved; bring its bytes back")
-
-
-def _copy(source: Store, target: Store, key: str, size: int) -> None:
-    """Copy within one server where both are on it, else through memory, or a file if large."""
-    if _copied_by_server(source, target, key):
-        return
-    if size <= SMALL:
-        target.put(key, source.get(key))
-    elif path := source.local_path(key):
-        target.put_file(key, path)
-    else:
-        with tempfile.TemporaryDirectory(prefix="autods-") as folder:
-            source.fetch(key, Path(folder, "blob"))
-            target.put_file(key, Path(folder, "blob"))
-
-
-def _copied_by_server(source: Store, target: Store, key: str) -> bool:
-    if not (isinstance(source, S3Store) and isinstance(target, S3Store)):
-        return False
-    return target.copy_from(source, key)
-
-
-def _is_sound(store: Store, key: str, size: int) -> bool:
-    """Tell whether a stored asset has its SHA-256, another blob its size."""
-    sha256 = sha256_named(key)
-    return sha256_in(store, key) == sha256 if sha256 else store.size(key) == size
 
 
 def _check_held(other: Store, store: Store, key: str) -> None:

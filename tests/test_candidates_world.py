@@ -327,6 +327,19 @@ def test_missed_and_repeated_runs_come_to_the_same(november: World) -> None:
     assert len(settled(usual)) > 100
 
 
+def test_an_earlier_day_is_read_up_to_where_the_others_came() -> None:
+    world = World(START, 6, per_day=3, trouble=0)
+    life = world.lives[0]
+    life.change(moment(2024, 11, 3, 12))
+    looks = [
+        Look(moment(2024, 11, 5), dt.date(2024, 11, 4)),
+        Look(moment(2024, 11, 6), dt.date(2024, 11, 1)),
+    ]
+    assert world.day_truth(START, moment(2024, 11, 5), looks).predictions == 0
+    first = world.day_truth(START, moment(2024, 11, 6), looks)
+    assert first.predictions == len(lives_with(world, lambda one: one.day == START))
+
+
 def test_older_rows_are_nobodys(november: World, month: MonthTruth) -> None:
     old = lives_with(november, lambda life: life.day < START)
     assert old

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from autods.catalog.tables import now, refs
+from autods.errors import UsageError
 from autods.ingest.listing import add_refs
 from autods.ingest.work import object_location
 from autods.recipes.candidates.work import GOLD, Work, bucket_of
 from autods.records import Ref
 from autods.run import batched
-from autods.store import S3Store
+from autods.store import S3Store, Store
 
 FOLDER = "datasets/gold/"
 
@@ -36,9 +37,9 @@ def list_gold(work: Work) -> dict[str, int]:
 
 def _found(work: Work) -> Iterator[Ref]:
     for entry in work.artifacts.entries(FOLDER):
-        label, slash, _ = entry.key.removeprefix(FOLDER).partition("/")
-        if not slash:
-            continue  # A note beside the classes' folders is no image.
+        label, slash, name = entry.key.removeprefix(FOLDER).partition("/")
+        if not slash or "/." in f"/{name}":
+            continue  # A note beside the classes' folders is no image, nor is a hidden file.
         yield Ref(
             uri=entry.key.removeprefix(FOLDER),
             source=GOLD,
@@ -49,7 +50,14 @@ def _found(work: Work) -> Iterator[Ref]:
 
 
 def _location(work: Work, key: str) -> str:
-    place = work.artifacts
+    """Say where an image is; of a name that no store takes, why it is refused."""
+    try:
+        return _address(work.artifacts, key)
+    except UsageError as error:
+        return f"refused:unsupported-key:{error}"
+
+
+def _address(place: Store, key: str) -> str:
     if isinstance(place, S3Store):
         bucket = bucket_of(place)
         prefix = place.url.removeprefix(f"s3://{bucket}").strip("/")

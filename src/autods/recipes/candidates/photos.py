@@ -26,21 +26,27 @@ def key_of(url: str, bucket: str) -> str | None:
     >>> key_of("https://photos.example.org/a.jpg", "photos"), key_of("http://else/a.jpg", "photos")
     ('a.jpg', None)
     """
-    if "://" not in url:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         return url.lstrip("/") or None
+    if scheme == "s3":
+        there, _, key = rest.partition("/")
+        return key or None if there == bucket else None
+    return _in_url(url, bucket) if scheme in {"http", "https"} else None
+
+
+def _in_url(url: str, bucket: str) -> str | None:
+    """Give the key in a web address that has the bucket in its host, or first in its path."""
     try:
         parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
         return None
     path = parts.path.lstrip("/")
-    if parts.scheme == "s3":
-        return path or None if parts.netloc == bucket else None
-    if parts.scheme not in {"http", "https"}:
-        return None
-    first, _, rest = path.partition("/")
-    if (parts.hostname or "").partition(".")[0] == bucket and "." in (parts.hostname or ""):
+    if host.startswith(f"{bucket.lower()}."):
         return unquote(path) or None
-    return unquote(rest) or None if first == bucket else None
+    first, _, rest = path.partition("/")
+    return unquote(rest) or None if unquote(first) == bucket else None
 
 
 def locator(place: Store) -> Callable[[str], str]:
@@ -77,7 +83,7 @@ def name_of(said: str) -> str:
     """Give an id as it may be part of an object's name; an unfit one gets a name by its hash.
 
     >>> name_of("9f0c-12"), name_of("../etc")
-    ('9f0c-12', 'unfit-6f7d6ea2f1ef7eb5')
+    ('9f0c-12', 'unfit-f7f9121fdb53d8de')
     """
     if _ID.fullmatch(said):
         return said

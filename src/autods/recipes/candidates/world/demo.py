@@ -11,8 +11,10 @@ START = dt.date(2024, 11, 1)
 RECIPE = """\
 # What `autods demo candidates` wrote: {days} days, about {per_day} predictions a day, seed {seed}.
 #
-#   autods run candidates daily --date 2024-11-06          one day's new photos become candidates
-#   autods run candidates monthly --year 2024 --month 11   gold + candidates: verified and full
+#   autods run candidates daily candidates.yaml --date 2024-11-06
+#       one day's new photos become candidates: datasets/candidates/2024-11-06
+#   autods run candidates monthly candidates.yaml --year 2024 --month 11
+#       gold + candidates: datasets/verified/2024-11 and datasets/full/2024-11
 #
 # A day that nobody collected is caught up with by the next run, and by the month's. Run anything
 # twice: what is there stays as it is.

@@ -117,36 +117,47 @@ def group_of(status: str, reason: str) -> str:
 
 def see(lives: Sequence[Life], looks: Sequence[Look], overlap: dt.timedelta) -> list[Known]:
     """Work out what is known after some looks: who was first seen when, and with which photos."""
-    since, mark = dt.date.max, dt.datetime.max  # noqa: DTZ901 - UTC throughout
     known: dict[str, Known] = {}
-    for number, look in enumerate(looks):
-        first = look.date or dt.date(*(look.month or (1, 1)), 1)
-        if first < since:
-            since, mark = first, min(mark, dt.datetime.combine(first, dt.time()))
-        low, high = _window(look, mark)
+    for number, (look, window) in enumerate(zip(looks, _windows(looks), strict=True)):
         for life in lives:
-            if life.id in known or not _wanted(life, look, since):
+            if life.id in known or not _is_wanted(life, look, window):
                 continue
             row = life.row_at(look.at)
-            if row is not None and low - overlap <= row.updated < high:
+            if row is not None and window.low - overlap <= row.updated < window.high:
                 tries = [look, *(one for one in looks[number:] if _looks_for(one, life.day))]
                 photos = [*_photos(life, tries)]
                 known[life.id] = Known(life, class_of(row.style, life.initial), photos)
-        mark = max(mark, high) if look.date else mark
     return [*known.values()]
 
 
-def _window(look: Look, mark: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
-    """Give from where a look reads, but for the overlap, and up to where."""
-    if look.date is None:
-        return mark, look.at
-    midnight = dt.datetime.combine(look.date, dt.time())
-    return min(mark, midnight), midnight + DAY
+class _Window(NamedTuple):
+    """Which rows a look reads, but for the overlap, and the first day that it wants."""
+
+    low: dt.datetime
+    high: dt.datetime
+    since: dt.date
 
 
-def _wanted(life: Life, look: Look, since: dt.date) -> bool:
+def _windows(looks: Sequence[Look]) -> Iterator[_Window]:
+    """Give what each look reads; a day before all others is read up to where the others came."""
+    since = mark = None
+    for look in looks:
+        first = look.date or dt.date(*(look.month or (1, 1)), 1)
+        midnight = dt.datetime.combine(first, dt.time())
+        is_earlier = since is None or first < since
+        low = midnight if mark is None or is_earlier else mark
+        if look.date is None:
+            yield _Window(low, look.at, first)
+            continue
+        reached = max(mark or midnight, midnight + DAY)
+        since = first if since is None else min(first, since)
+        yield _Window(min(low, midnight), reached if is_earlier else midnight + DAY, since)
+        mark = reached
+
+
+def _is_wanted(life: Life, look: Look, window: _Window) -> bool:
     month = (life.day.year, life.day.month)
-    return life.day >= since and (look.month is None or look.month == month)
+    return life.day >= window.since and (look.month is None or look.month == month)
 
 
 def _looks_for(look: Look, day: dt.date) -> bool:

@@ -43,7 +43,7 @@ class Team:
 
     def __init__(self, root: Path, recipe: str = "") -> None:
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
+        (root / "photos").mkdir(parents=True, exist_ok=True)
         self.recipe = root / "candidates.yaml"
         self.recipe.write_text(f"database: predictions.db\nphotos: photos\n{recipe}")
         with closing(sqlite3.connect(root / "predictions.db")) as db:

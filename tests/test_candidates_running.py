@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from autods.catalog import Catalog
-from autods.errors import SourceError, UsageError
+from autods.errors import PlaceError, SourceError, UsageError
+from autods.recipes import looking
 from autods.versions import find_version
 from autods.workspace import Workspace
 from predicted import Team, picture
@@ -60,7 +61,7 @@ def test_photos_that_cannot_be_had_are_recorded(team: Team) -> None:
         "users/missing.jpg": "missing-file",
         "users/bad-1.jpg": "truncated",
         "http://elsewhere.example/a.jpg": "photo-elsewhere",
-        "../../../etc/passwd": "photo-elsewhere",
+        "../../../etc/passwd": "unsupported-key",
         "users/odd-0.jpg": "unknown-class",
         "users/../x-0.jpg": "bad-id",
     }
@@ -83,7 +84,7 @@ def test_a_photo_that_comes_late_joins_its_day(team: Team) -> None:
 
 def test_a_day_run_twice_and_days_that_overlap_give_the_same_tree(team: Team, tree: object) -> None:
     def files() -> object:
-        return tree(team.root / "datasets")  # type: ignore[operator]
+        return tree(team.root / "datasets" / "candidates")  # type: ignore[operator]
 
     first = team.predict("a", "2024-11-06 08:00:00", picture(1))
     team.daily("2024-11-06")
@@ -254,3 +255,94 @@ def test_a_table_that_is_none(team: Team) -> None:
         db.commit()
     with pytest.raises(SourceError, match="confidence"):
         team.daily("2024-11-02")
+
+
+def test_a_place_that_was_mistyped_is_no_loss(team: Team) -> None:
+    team.predict("a", "2024-11-06 08:00:00", picture(1), "s3://photos/users/b.jpg")
+    team.put("users/b.jpg", picture(2))
+    (team.root / "photoz").mkdir()
+    right = team.recipe.read_text()
+    team.recipe.write_text(right.replace("photos: photos", "photos: photoz"))
+    assert team.daily("2024-11-06")["photos"]["images"] == 0
+    team.recipe.write_text(right)
+    team.daily("2024-11-20")
+    assert team.folder("candidates/2024-11-06").manifest["total_images"] == 2
+
+
+def test_photos_that_join_a_row_later_are_taken_in(team: Team) -> None:
+    late = team.predict("late", "2024-11-06 23:59:00", photo_urls=None)
+    team.daily("2024-11-06")
+    team.put("users/x.jpg", picture(1))
+    team.change(late, "2024-11-07 00:01:00", photo_urls='["users/x.jpg"]')
+    team.daily("2024-11-07")
+    laid = team.folder("candidates/2024-11-06")
+    laid.assert_sound()
+    assert laid.manifest["total_images"] == 1
+
+
+def test_no_other_workspace_writes_into_these_artifacts(team: Team) -> None:
+    team.predict("a", "2024-11-06 08:00:00", picture(1))
+    team.daily("2024-11-06")
+    team.monthly("2024-11")
+    (team.root / ".autods").rename(team.root / "lost")
+    with pytest.raises(PlaceError, match="another workspace"):
+        team.monthly("2024-11")
+
+
+def test_a_month_of_which_nothing_is_left_is_an_empty_release(team: Team) -> None:
+    only = team.predict("only", "2024-11-06 08:00:00", picture(1))
+    team.daily("2024-11-06")
+    assert team.monthly("2024-11")["full"]["images"] == 1
+    team.delete(only)
+    done = team.monthly("2024-11")["full"]
+    assert (done["version"], done["new"], done["images"]) == ("2024-11-v2", True, 0)
+    assert not team.monthly("2024-11")["full"]["new"]
+
+
+def test_what_is_published_stays_as_it_was_made(team: Team, tree: object) -> None:
+    team.predict("a", "2024-11-06 08:00:00", picture(1))
+    team.daily("2024-11-06")
+    team.monthly("2024-11")
+    before = tree(team.root / "datasets" / "full")  # type: ignore[operator]
+    with team.recipe.open("a") as recipe:
+        recipe.write("materialize: manifest\nclasses: [Soft, Warm]\n")
+    team.monthly("2024-11")
+    assert tree(team.root / "datasets" / "full") == before  # type: ignore[operator]
+
+
+def test_two_ids_that_make_one_name_are_two_objects(team: Team) -> None:
+    team.predict("a", "2024-11-06 08:00:00", picture(1), id="z", user_id="x_pred_y")
+    team.predict("b", "2024-11-06 09:00:00", picture(2), id="y_pred_z", user_id="x")
+    team.daily("2024-11-06")
+    laid = team.folder("candidates/2024-11-06")
+    laid.assert_sound()
+    assert len(laid.objects) == 2
+
+
+def test_days_that_cannot_be(team: Team) -> None:
+    for day in ("2999-01-01", "0001-01-01", "9999-12-31"):
+        with pytest.raises(UsageError, match=r"not begun|too long ago"):
+            team.daily(day)
+    with pytest.raises(UsageError, match="not begun"):
+        team.monthly("2999-01")
+
+
+def test_a_release_can_be_looked_at(team: Team) -> None:
+    team.predict("a", "2024-11-06 08:00:00", picture(1), "users/none.jpg")
+    team.daily("2024-11-06")
+    team.monthly("2024-11")
+    with closing(Workspace(team.root)) as place:
+        shown = looking.version(place, "full@2024-11-v1")
+        refused = looking.refused(place, "full")
+        logged = [row["version"]["name"] for row in looking.log(place, "full")]
+    assert shown["folder"] == str(team.root / "datasets/full/2024-11")
+    assert shown["aliases"] == ["2024-11-v1", "latest"]
+    assert [(row["uri"], row["reason"]) for row in refused] == [("users/none.jpg", "missing-file")]
+    assert logged == ["full@v1"]
+
+
+def test_a_recipe_holds_no_password(team: Team) -> None:
+    team.recipe.write_text("database: postgresql://me:hush@host/x\nphotos: photos\n")
+    with pytest.raises(UsageError, match="DB_PASSWORD") as raised:
+        team.daily("2024-11-06")
+    assert "hush" not in str(raised.value)

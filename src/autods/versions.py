@@ -224,6 +224,13 @@ def alias(catalog: Catalog, version: Version, name: str) -> None:
         catalog.replace(db, aliases, [row])
 
 
+def aliases_of(catalog: Catalog, version: Version) -> list[str]:
+    """List the aliases that point at a version."""
+    mine = (aliases.c.dataset_id == version.dataset_id, aliases.c.number == version.number)
+    with catalog.read() as db:
+        return list(db.scalars(sa.select(aliases.c.alias).where(*mine).order_by(aliases.c.alias)))
+
+
 @dataclass(frozen=True, slots=True)
 class Diff:
     """What changed from one version to another: members by sha256, and what was relabelled."""

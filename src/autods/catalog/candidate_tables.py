@@ -32,6 +32,8 @@ watermarks = Table(
     # The last row seen, in the order of (updated_at, id); NULL before there was one.
     Column("updated_at", DateTime),
     Column("row_id", TEXT),
+    # Where the photos were looked for last.
+    Column("place", TEXT),
     UniqueConstraint("dataset_id", "source"),
 )
 
@@ -89,14 +91,16 @@ releases = Table(
     Column("month", TEXT, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("number", Integer, nullable=False),
-    # The days whose collections it was made from, and the keys of two tables in the store: what is
-    # in it, and what was left out and why.
+    # What it was made with, the days whose collections it was made from, and the keys of two tables
+    # in the store: what is in it, and what was left out and why.
+    Column("made_with", JSON, nullable=False),
     Column("days", JSON, nullable=False),
     Column("samples", TEXT, nullable=False),
     Column("excluded", TEXT, nullable=False),
     Column("created_at", DateTime, nullable=False),
-    # When its folder was complete; NULL until then.
+    # When its folder was complete, and where that is; NULL until then.
     Column("laid_out_at", DateTime),
+    Column("folder", TEXT),
     UniqueConstraint("dataset_id", "month", "revision"),
     ForeignKeyConstraint(
         ["dataset_id", "number"], ["versions.dataset_id", "versions.number"], name="fk_releases"

@@ -112,6 +112,11 @@ def try_again(catalog: Catalog, dataset_id: int, reason: str) -> None:
         db.execute(sa.update(refs).where(*failed).values(fingerprint=None, tries=0))
 
 
+def note_refs(catalog: Catalog, db: sa.Connection, dataset_id: int, wanted: Sequence[Ref]) -> None:
+    """Note inputs beside those there are, in the caller's transaction."""
+    catalog.insert_new(db, refs, _new_rows(dataset_id, wanted))
+
+
 def add_refs(
     catalog: Catalog, dataset_id: int, wanted: Sequence[Ref], *, again: bool = True
 ) -> list[int]:
@@ -119,13 +124,18 @@ def add_refs(
 
     With `again` one that failed before is tried once more.
     """
-    at, ids = now(), list[int]()
+    ids = list[int]()
     for some in batched(wanted, 5000):
-        rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in some]
-        for row in rows:
-            del row["position"]
-        ids += _added(catalog, dataset_id, rows, again)
+        ids += _added(catalog, dataset_id, _new_rows(dataset_id, some), again)
     return ids
+
+
+def _new_rows(dataset_id: int, wanted: Sequence[Ref]) -> list[dict[str, object]]:
+    at = now()
+    rows = [{"dataset_id": dataset_id, "first_seen": at, **_row(ref, 0)} for ref in wanted]
+    for row in rows:
+        del row["position"]
+    return rows
 
 
 def _added(
@@ -157,8 +167,12 @@ def count_refs(catalog: Catalog, dataset_id: int) -> int:
 
 def _row(ref: Ref, position: int) -> dict[str, object]:
     said = {name: storable(getattr(ref, name)) for name in _SAID}
-    key = {name: short(printable(getattr(ref, name)), most) for name, most in _KEY.items()}
-    return {"position": position, **key, **said}
+    return {"position": position, **key_of(ref), **said}
+
+
+def key_of(ref: Ref) -> dict[str, str]:
+    """Give what names an input, as it is kept."""
+    return {name: short(printable(getattr(ref, name)), most) for name, most in _KEY.items()}
 
 
 def short(name: str, most: int) -> str:

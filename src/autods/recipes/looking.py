@@ -9,7 +9,16 @@ import sqlalchemy as sa
 
 from autods.catalog.tables import blobs, datasets, ledger, measures, placements, refs, runs, splits
 from autods.errors import UsageError
-from autods.versions import Version, diff, find_version, holds, list_versions, read_members
+from autods.recipes.candidates.showing import folder_of, left_out
+from autods.versions import (
+    Version,
+    aliases_of,
+    diff,
+    find_version,
+    holds,
+    list_versions,
+    read_members,
+)
 from autods.workspace import Workspace
 
 Found = dict[str, Any]
@@ -49,14 +58,20 @@ def version(place: Workspace, name: str) -> Found:
     ):
         row = table.setdefault(label or "", {})
         row[split] = row.get(split, 0) + 1
-    folder = place.dataset_folder(found.dataset, found.number)
     return {
         **_version_row(found),
         "members": members.num_rows,
         "classes": dict(sorted(table.items())),
         "recipe": found.recipe,
-        "folder": str(folder) if folder.exists() else None,
+        "aliases": aliases_of(place.catalog, found),
+        "folder": _folder(place, found),
     }
+
+
+def _folder(place: Workspace, found: Version) -> str | None:
+    """Tell where a version is laid out, as a build or as a release."""
+    folder = place.dataset_folder(found.dataset, found.number)
+    return str(folder) if folder.exists() else folder_of(place, found)
 
 
 def version_lines(found: Found) -> Iterator[str]:
@@ -65,6 +80,8 @@ def version_lines(found: Found) -> Iterator[str]:
     parent = f", after v{found['parent']}" if found["parent"] else ""
     yield f"{found['name']}  {found['members']:,} samples, {made}{parent}"
     yield f"digest  {found['digest']}"
+    if found["aliases"]:
+        yield f"also    {', '.join(found['aliases'])}"
     for label, row in found["classes"].items():
         counts = "  ".join(f"{split} {row[split]:,}" for split in sorted(row))
         yield f"  {label or '(unlabelled)':<24} {counts}"
@@ -117,7 +134,12 @@ def asset_lines(found: Found) -> Iterator[str]:
 
 
 def refused(place: Workspace, dataset: str | None) -> list[Found]:
-    """List the inputs that did not become assets, with reason and detail."""
+    """List the inputs that did not become assets, with reason and detail.
+
+    Of a dataset that is released, a month's, it is what the release has left out.
+    """
+    if dataset is not None and (left := left_out(place, dataset)) is not None:
+        return left
     query = (
         sa.select(datasets.c.name.label("dataset"), refs.c.uri, refs.c.source, refs.c.status,
                   refs.c.reason, refs.c.detail)
@@ -165,7 +187,20 @@ def log(place: Workspace, dataset: str | None) -> list[Found]:
         stats = row.pop("stats")
         row["version"] = made.get((row["dataset"], stats.get("version")))
         row["seconds"] = stats.get("seconds", {})
-    return rows
+        row["said"] = stats.get("said")
+    told = {row["version"]["name"] for row in rows if row["version"]}
+    alone = [_made_by_itself(row, v) for (v, _), row in made.items()
+             if row["name"] not in told and dataset in {None, v}]  # fmt: skip
+    return sorted([*rows, *alone], key=lambda row: str(row["started_at"]), reverse=True)
+
+
+def _made_by_itself(row: Found, dataset: str) -> Found:
+    """Show a version that no run names: a month's release, of a run of another dataset."""
+    return {
+        "id": None, "dataset": dataset, "recipe": "release", "status": "done", "error": None,
+        "started_at": row["created_at"], "finished_at": row["created_at"], "version": row,
+        "seconds": {}, "said": None,
+    }  # fmt: skip
 
 
 def log_lines(rows: list[Found]) -> Iterator[str]:
@@ -174,9 +209,10 @@ def log_lines(rows: list[Found]) -> Iterator[str]:
         yield "Nothing has run yet."
     for row in rows:
         made = row["version"]
-        result = f"{made['name']}  {made['digest'][:12]}" if made else (row["error"] or "")
+        told = row["error"] or row["said"] or ""
+        result = f"{made['name']}  {made['digest'][:12]}" if made else told
         took = f"{sum(row['seconds'].values()):.1f} s" if row["seconds"] else ""
-        run = f"{row['started_at']:%Y-%m-%d %H:%M}  {row['dataset']} {row['recipe']:<6}"
+        run = f"{row['started_at']:%Y-%m-%d %H:%M}  {row['dataset']:<12} {row['recipe']:<18}"
         yield f"{run} {row['status']:<8} {took:>8}  {result}"
 
 

@@ -138,8 +138,8 @@ def runs_lines(rows: Sequence[Found]) -> Iterator[str]:
         yield "Nothing has run yet."
     for row in rows:
         started = row["started_at"][:16].replace("T", " ")
-        named = f"{row['id']:>5}  {row['status']:<11}  {row['recipe']:<7} {row['dataset']:<20}"
-        told = row["version"] or row["error"] or ""
+        named = f"{row['id']:>5}  {row['status']:<11}  {row['recipe']:<18} {row['dataset']:<20}"
+        told = row["version"] or row["error"] or row["said"] or ""
         yield f"{named}  {started}  {_took(row):>9}  {told}".rstrip()
 
 
@@ -221,6 +221,7 @@ def _summary(row: Any, status: str) -> Found:
         "seconds": round((until - row.started_at).total_seconds(), 3) if until else None,
         "version": f"{row.dataset}@v{number}" if number else None,
         "error": row.error,
+        "said": (row.stats or {}).get("said"),
     }
 
 

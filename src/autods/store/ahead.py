@@ -21,12 +21,16 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], width: int = WIDTH
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    width: int = WIDTH,
+    ahead: int | None = None,
 ) -> Iterator[Result]:
     """Work on up to `width` items at once, in threads; the results come in the items' order.
 
-    Items are taken only as results are asked for, so that both may be endless. The first error
-    ends it; work already begun is waited for.
+    Items are taken only as results are asked for, so that both may be endless. `ahead` is how many
+    results may wait behind a slow one, `width` if not said. The first error ends it; work already
+    begun is waited for.
 
     >>> list(in_order(abs, [-1, 2, -3]))
     [1, 2, 3]
@@ -38,7 +42,7 @@ def in_order(
         try:
             for item in items:
                 begun.append(pool.submit(work, item))
-                if len(begun) == width:
+                if len(begun) == (ahead or width):
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()

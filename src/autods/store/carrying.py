@@ -28,13 +28,14 @@ def bring(source: Store, key: str, target: Store, to: str) -> int:
         target.put(to, data)
         return len(data)
     if path := source.local_path(key):
-        return _put_file(target, to, path)
+        return put_file(target, to, path)
     with tempfile.TemporaryDirectory(prefix="autods-") as folder:
         source.fetch(key, Path(folder, "blob"))
-        return _put_file(target, to, Path(folder, "blob"))
+        return put_file(target, to, Path(folder, "blob"))
 
 
-def _put_file(target: Store, key: str, path: Path) -> int:
+def put_file(target: Store, key: str, path: Path) -> int:
+    """Write a blob from a file; returns its bytes."""
     target.put_file(key, path)
     return path.stat().st_size
 

@@ -91,14 +91,11 @@ class LocalStore:
     def copy(self, source: str, target: str) -> None:
         """Copy a blob: a hard link, as blobs never change, or its bytes where there are none."""
         origin = self._path(source)
-        if not self.link(target, origin):
+        if not self._link(target, origin):
             self.put_file(target, origin)
 
-    def link(self, key: str, origin: Path) -> bool:
-        """Take a file in as a hard link; False where there can be none.
-
-        For files that never change. Raises MissingError if there is no such file.
-        """
+    def _link(self, key: str, origin: Path) -> bool:
+        """Take a file in as a hard link; False where there can be none."""
         path = self._path(key)
         if _size(path) is not None:
             return True

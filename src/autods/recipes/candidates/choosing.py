@@ -89,8 +89,10 @@ def _order(row: Row) -> tuple[int, str]:
 def not_taken(row: Row, classes: Sequence[str]) -> tuple[str, str, str] | None:
     """Tell why a photo is no image of a class: its class is unknown, or its bytes are no good."""
     if row["label"] not in classes:
-        said = row["label"] or "nothing"
-        return "left-out", "unknown-class", f"{said} is not among the classes"
+        said = (
+            f"{row['label'][:80]} is not among the classes" if row["label"] else "it has no class"
+        )
+        return "left-out", "unknown-class", said
     if row["status"] != "asset":
         return row["status"] or "failed", row["ended"] or "not-tried", row["why"]
     return None
@@ -124,7 +126,7 @@ def _name(
     for number, row in enumerate(eligible):
         of, decision = copies.get(number, (None, None))
         if of is None or (decision and decision.verdict == "kept"):
-            paths[number] = _free_path(row, taken)
+            paths[number] = free_path(row, taken)
             near = {"near_of": eligible[of]["sha256"]} if of is not None else {}
             choice.samples.append(row | near | {"path": paths[number]})
             continue
@@ -143,7 +145,7 @@ def _kind(decision: Decision | None) -> str:
     return (decision.kind or "bytes") if decision else "bytes"
 
 
-def _free_path(row: Row, taken: set[str]) -> str:
+def free_path(row: Row, taken: set[str]) -> str:
     """Name a sample's object; where the name is taken, its hash tells it from the other."""
     path = f"{row['label']}/{row['file']}"
     if path in taken:

@@ -1,7 +1,7 @@
 """Finding new predictions: what the database has had since the watermark, each row once."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,15 @@ import sqlalchemy as sa
 
 from autods.catalog.candidate_tables import collections, predictions, watermarks
 from autods.catalog.tables import now
-from autods.ingest.listing import add_refs
+from autods.ingest.listing import note_refs
 from autods.recipes.candidates.photos import locator, name_of
 from autods.recipes.candidates.work import PHOTOS, Work
 from autods.records import Ref
 from autods.sources.predictions import Mark, Prediction
 
 _DAY = dt.timedelta(days=1)
+LONGEST = 1000
+"""Characters of what a row says that are kept: a class or a URL is no book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,44 +116,58 @@ def _is_wanted(row: Prediction, since: dt.date, end: dt.date | None) -> bool:
 
 
 def _note(work: Work, rows: Sequence[Prediction]) -> int:
-    """Note the rows that are not known; their photos become inputs first.
+    """Note the rows that are not known, and the photos that known ones have got since.
 
-    So whoever finds a prediction finds its photos, and its day's folder is known to be behind.
+    In one transaction with the note that their days' folders are behind: a prediction that is
+    known has its photos, and a photo its prediction.
     """
     named = {name_of(row.id): row for row in rows}
-    there = _known_ids(work, [*named])
+    there = _known_ones(work, [*named])
     new = [row for name, row in named.items() if name not in there]
-    if not new:
+    most = work.given.recipe.max_photos
+    grown = [(known, named[known.prediction_id]) for known in there.values()
+             if len(named[known.prediction_id].photos[:most]) > known.photos]  # fmt: skip
+    if not (new or grown):
         return 0
-    where, most = locator(work.photos), work.given.recipe.max_photos
-    wanted = [ref for row in new for ref in _refs(row, where, most)]
-    add_refs(work.stages.catalog, work.dataset_id, wanted, again=False)
-    at = now()
-    with work.stages.catalog.begin() as db:
-        work.stages.catalog.insert_new(db, predictions, [_row(work, p, at, most) for p in new])
-        mark_dirty(work, db, {str(row.created_at.date()) for row in new})
-    work.stages.catalog.note_growth(len(new))
+    where = locator(work.photos)
+    wanted = [ref for row in new for ref in _refs(row, str(row.created_at.date()), where, most)]
+    for known, row in grown:
+        wanted += _refs(row, known.day, where, most)[known.photos :]
+    days = {str(row.created_at.date()) for row in new} | {known.day for known, _ in grown}
+    at, catalog = now(), work.stages.catalog
+    with catalog.begin() as db:
+        note_refs(catalog, db, work.dataset_id, wanted)
+        catalog.insert_new(db, predictions, [_row(work, row, at, most) for row in new])
+        for known, row in grown:
+            more = sa.update(predictions).where(predictions.c.id == known.id)
+            db.execute(more.values(**_photos(row, most)))
+        mark_dirty(work, db, days)
+    catalog.note_growth(len(new))
     return len(new)
 
 
-def _known_ids(work: Work, ids: Sequence[str]) -> set[str]:
-    mine = predictions.c.dataset_id == work.dataset_id
-    query = sa.select(predictions.c.prediction_id).where(mine, predictions.c.prediction_id.in_(ids))
+def _known_ones(work: Work, ids: Sequence[str]) -> dict[str, Any]:
+    names = ("id", "prediction_id", "day", "photos")
+    query = sa.select(*(predictions.c[name] for name in names)).where(
+        predictions.c.dataset_id == work.dataset_id, predictions.c.prediction_id.in_(ids)
+    )
     with work.stages.catalog.read() as db:
-        return set(db.scalars(query))
+        return {row.prediction_id: row for row in db.execute(query)}
 
 
-def _refs(row: Prediction, where: Callable[[str], str], most: int) -> Iterator[Ref]:
+def _refs(row: Prediction, day: str, where: Callable[[str], str], most: int) -> list[Ref]:
     """Make an input of each photo, named DAY/PREDICTION/POSITION; an unfit id refuses them."""
     name = name_of(row.id)
     fit = name == row.id and name_of(row.user_id) == row.user_id
-    for position, url in enumerate(row.photos[:most]):
-        yield Ref(
-            uri=f"{row.created_at.date()}/{name}/{position}",
+    return [
+        Ref(
+            uri=f"{day}/{name}/{position}",
             source=PHOTOS,
             location=where(url) if fit else _refusal(row),
-            meta={"photo": url},
+            meta={"photo": url[:LONGEST]},
         )
+        for position, url in enumerate(row.photos[:most])
+    ]
 
 
 def _refusal(row: Prediction) -> str:
@@ -165,15 +181,18 @@ def _row(work: Work, row: Prediction, at: dt.datetime, most: int) -> dict[str, A
         "prediction_id": name_of(row.id),
         "user_id": name_of(row.user_id),
         "day": str(row.created_at.date()),
-        "collected_as": row.style or row.initial_prediction,
-        "photos": min(len(row.photos), most),
-        "beyond": max(0, len(row.photos) - most),
+        "collected_as": _cut(row.style or row.initial_prediction),
+        **_photos(row, most),
         "created_at": row.created_at,
         "seen_at": at,
-        "initial_prediction": row.initial_prediction,
+        "initial_prediction": _cut(row.initial_prediction),
         "confidence": row.confidence,
         **said_now(row, at),
     }
+
+
+def _photos(row: Prediction, most: int) -> dict[str, int]:
+    return {"photos": min(len(row.photos), most), "beyond": max(0, len(row.photos) - most)}
 
 
 def said_now(row: Prediction, at: dt.datetime) -> dict[str, Any]:
@@ -182,13 +201,17 @@ def said_now(row: Prediction, at: dt.datetime) -> dict[str, Any]:
     What the model said stays as it was collected.
     """
     return {
-        "style": row.style,
+        "style": _cut(row.style),
         "is_verified": row.is_verified,
         "verified_by": row.verified_by,
         "verified_at": row.verified_at,
         "asked_at": at,
         "withdrawn_at": None,
     }
+
+
+def _cut(said: str | None) -> str | None:
+    return said[:LONGEST] if said else said
 
 
 def mark_dirty(work: Work, db: sa.Connection, days: set[str]) -> None:
@@ -216,7 +239,7 @@ def _keep_watermark(work: Work, since: dt.date, last: Mark | None, known: Known 
     mark = max(seen) if seen else None
     row = {"dataset_id": work.dataset_id, "source": PHOTOS, "since": str(since),
            "updated_at": mark.updated_at if mark else None,
-           "row_id": mark.id if mark else None}  # fmt: skip
+           "row_id": mark.id if mark else None, "place": work.photos.url}  # fmt: skip
     with work.stages.catalog.begin() as db:
         work.stages.catalog.insert_new(db, watermarks, [row])
         db.execute(sa.update(watermarks).where(*_mine(work)).values(**row))

@@ -13,7 +13,7 @@ from autods.assemble.splits import Splits
 from autods.errors import UsageError
 from autods.recipes.file import Dedup
 from autods.settings import Document, Settings, checked, shown_url
-from autods.settings.databases import Login, completed, is_postgres
+from autods.settings.databases import Login, completed, is_postgres, parts_of
 from autods.store import LocalStore, S3Store, Store, open_store
 from autods.workspace import Workspace, checked_name
 
@@ -55,14 +55,14 @@ class CandidatesRecipe:
     """
 
     name: Annotated[str, Predicate(checked_name)] = "candidates"
-    classes: Annotated[tuple[str, ...], MinLen(1)] = CLASSES
+    classes: Annotated[tuple[Annotated[str, Predicate(checked_class)], ...], MinLen(1)] = CLASSES
     database: str | None = None
     table: Annotated[str, Predicate(checked_table)] = "user_styles"
     photos: str | None = None
     artifacts: str | None = None
     max_photos: Annotated[int, Ge(1), Le(100)] = 4
-    overlap: Annotated[float, Ge(0)] = 3600.0
-    statement_timeout: Annotated[float, Gt(0)] = 30.0
+    overlap: Annotated[float, Ge(0), Le(30 * 86_400)] = 3600.0
+    statement_timeout: Annotated[float, Gt(0), Le(86_400)] = 30.0
     materialize: Literal["copy", "manifest"] = "copy"
     validate: Checks = field(default_factory=Checks)
     dedup: Dedup = field(default_factory=Dedup)
@@ -109,6 +109,7 @@ def read_candidates(path: Path | None) -> Given:
     document = Document(path)
     base = path.absolute().parent
     recipe = checked(CandidatesRecipe, document.data, document)
+    _refuse_password(recipe.database, document)
     if recipe.validate.checks:
         checks = replace(recipe.validate, checks=base / recipe.validate.checks)
         recipe = replace(recipe, validate=checks)
@@ -119,6 +120,17 @@ def read_candidates(path: Path | None) -> Given:
         for key, value in document.data.items()
     }
     return Given(recipe=recipe, written=shown, base=base)
+
+
+def _refuse_password(url: str | None, document: Document) -> None:
+    """Refuse what would be kept with every version; raises RecipeError."""
+    try:
+        found = url is not None and is_postgres(url) and parts_of(url).says("password")
+    except ValueError as error:
+        raise document.error(("database",), str(error)) from error
+    if found:
+        message = "a recipe holds no password: leave it out and set DB_PASSWORD"
+        raise document.error(("database",), message)
 
 
 def database_url(given: Given, settings: Settings) -> str:
@@ -138,7 +150,10 @@ def database_url(given: Given, settings: Settings) -> str:
     if is_postgres(said):
         user, password = settings.db_user, settings.db_password
         login = Login(settings.db_host, settings.db_port, user, password, None, "DB_NAME")
-        return completed(said, login)
+        try:
+            return completed(said, login)
+        except ValueError as error:
+            raise UsageError(f"database: {shown_url(said)}: {error}") from error
     path = said.removeprefix("sqlite:///")
     if "://" in path:
         raise UsageError(f"database: {shown_url(said)} is neither PostgreSQL nor a SQLite file")
@@ -172,7 +187,10 @@ def artifacts_store(given: Given, settings: Settings, root: Path) -> Store:
 def _opened(given: Given, settings: Settings, place: str) -> Store:
     if place.startswith("s3://"):
         return open_store(place, settings.s3_access())
-    return open_store(place if "://" in place else str(given.base / place))
+    folder = place.removeprefix("file://")
+    if "://" not in folder and not (given.base / folder).is_dir():
+        raise UsageError(f"no folder {given.base / folder}: a recipe's place has to be there")
+    return open_store(str(given.base / folder) if "://" not in folder else place)
 
 
 def open_places(given: Given, root: Path) -> Workspace:

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,14 +12,15 @@ from autods.catalog.candidate_tables import collections
 from autods.catalog.tables import now, refs
 from autods.ingest.pending import RUNS_PER_FAILURE, pending
 from autods.recipes.candidates import papers
-from autods.recipes.candidates.choosing import not_taken
+from autods.recipes.candidates.choosing import free_path, not_taken
 from autods.recipes.candidates.collecting import mark_dirty
 from autods.recipes.candidates.folders import MANIFEST, Folder, lay_out, objects_of, place_of
 from autods.recipes.candidates.known import Row, photos_of, predictions_of
 from autods.recipes.candidates.work import PHOTOS, Work
-from autods.store import MissingError
 
 FOLDER = "datasets/candidates"
+_OURS = re.compile(r"/user_[\w-]+_pred_[\w-]+_img_\d+(-[0-9a-f]{8})?\.\w+$")
+"""What autods calls the objects of a day."""
 
 
 def prefix_of(day: str) -> str:
@@ -50,18 +52,16 @@ def look_again(work: Work, first: str, end: str = ":") -> None:
             mark_dirty(work, db, days)
 
 
-def days_behind(work: Work, first: dt.date, last: dt.date) -> list[str]:
-    """List the days whose folders may not be what they should be, up to `last`.
-
-    These are days that something came in for, and from `first` on those without a folder: a day
-    that nobody ran has one, too, if only to say that nothing was predicted.
-    """
-    mine = (collections.c.dataset_id == work.dataset_id, collections.c.day <= str(last))
+def days_behind(work: Work, last: dt.date, beginning: str = "") -> list[str]:
+    """List the days up to `last` whose folders may not be what they should be."""
+    query = sa.select(collections.c.day).where(
+        collections.c.dataset_id == work.dataset_id,
+        collections.c.dirty,
+        collections.c.day <= str(last),
+        collections.c.day.startswith(beginning),
+    )
     with work.stages.catalog.read() as db:
-        rows = db.execute(sa.select(collections.c.day, collections.c.dirty).where(*mine)).all()
-    every = (str(first + dt.timedelta(days=n)) for n in range((last - first).days + 1))
-    missing = set(every) - {row.day for row in rows}
-    return sorted({row.day for row in rows if row.dirty} | missing)
+        return list(db.scalars(query.order_by(collections.c.day)))
 
 
 def publish_day(work: Work, day: str) -> dict[str, Any]:
@@ -86,9 +86,8 @@ def publish_day(work: Work, day: str) -> dict[str, Any]:
     classes = work.given.recipe.classes
     told = papers.manifest("candidates", day, at, year, month, table, [day], classes)
     files = {} if same else lists | {MANIFEST: papers.manifest_bytes(told)}
-    objects = objects_of(samples)
-    old = set() if same else _listed(work, prefix) - set(objects)
-    laid = lay_out(work, Folder(prefix=prefix, objects=objects, files=files), obsolete=old)
+    folder = Folder(prefix=prefix, objects=objects_of(samples), files=files)
+    laid = lay_out(work, folder, is_ours=_OURS.search)
     _note(work, day, digest, len(samples), at)
     return {
         "day": day,
@@ -104,12 +103,12 @@ def publish_day(work: Work, day: str) -> dict[str, Any]:
 
 def _told(work: Work, day: str) -> tuple[list[Row], list[Row]]:
     """Sort a day's photos into those that lie in its folder and those that do not."""
-    samples, excluded = [], []
+    samples, excluded, taken = list[Row](), list[Row](), set[str]()
     for photo in photos_of(work, f"{day}/"):
         row = photo | {"label": photo["collected_as"]} | _NOT_YET
         why = not_taken(row, work.given.recipe.classes)
         if why is None:
-            samples.append(row | {"path": f"{row['label']}/{row['file']}"})
+            samples.append(row | {"path": free_path(row, taken)})
         else:
             status, reason, detail = why
             excluded.append(row | {"uri": row["source_uri"], "status": status, "reason": reason,
@@ -130,19 +129,6 @@ def collect_facts(work: Work, day: str) -> dict[str, int]:
         "photos": sum(row["photos"] for row in rows),
         "beyond": sum(row["beyond"] for row in rows),
     }
-
-
-def _listed(work: Work, prefix: str) -> set[str]:
-    """List the objects that the folder's own list names: these are ours to take away."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        data = work.artifacts.get(f"{prefix}samples.parquet")
-    except MissingError:
-        return set()
-    with pq.ParquetFile(pa.BufferReader(data)) as file:
-        return set(file.read(["path"], use_threads=False)["path"].to_pylist())
 
 
 def _collection(work: Work, day: str) -> Any:

@@ -1,6 +1,6 @@
 """Laying out a folder of images in the place of artifacts: what is there stays, the rest comes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +29,13 @@ class Folder:
     files: Mapping[str, bytes]
 
 
-def lay_out(work: Work, folder: Folder, *, obsolete: Iterable[str] = ()) -> Laid:
+def lay_out(
+    work: Work, folder: Folder, *, is_ours: Callable[[str], object] = lambda _: False
+) -> Laid:
     """Bring what is missing, within the server where the bytes are on it; the manifest comes last.
 
-    Whoever sees the manifest sees all it speaks of. `obsolete` are paths that are to go. Run again
-    after a kill, it brings what is missing still.
+    Whoever sees the manifest sees all it speaks of. What is ours by its name, and not wanted any
+    more, goes. Run again after a kill, it brings what is missing still.
     """
     target, store = work.artifacts, work.workspace.store
     there = {entry.key: entry.size for entry in target.entries(folder.prefix)}
@@ -42,7 +44,8 @@ def lay_out(work: Work, folder: Folder, *, obsolete: Iterable[str] = ()) -> Laid
         for path, (sha256, size) in folder.objects.items()
         if there.get(f"{folder.prefix}{path}") != size
     }
-    old = [key for path in obsolete if (key := f"{folder.prefix}{path}") in there]
+    wanted = {f"{folder.prefix}{path}" for path in folder.objects}
+    old = [key for key in there if key not in wanted and is_ours(key)]
     cut = [key for key in missing if key in there]  # Not what it should be: brought anew.
     target.delete_many(old + cut)
     moved = 0

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from autods.catalog.tables import now, refs
 from autods.errors import UsageError
-from autods.ingest.listing import add_refs
+from autods.ingest.listing import add_refs, key_of
 from autods.ingest.work import object_location
 from autods.recipes.candidates.work import GOLD, Work, bucket_of
 from autods.records import Ref
@@ -24,7 +24,7 @@ def list_gold(work: Work) -> dict[str, int]:
 
     What is gone is marked gone, and leaves the next month; its class is the folder it lies in.
     """
-    found = {(ref.uri, ref.stamp): ref for ref in _found(work)}
+    found = {(key_of(ref)["uri"], key_of(ref)["stamp"]): ref for ref in _found(work)}
     known = _known(work)
     new = [ref for key, ref in found.items() if key not in known]
     back = [number for key, (number, here) in known.items() if key in found and not here]

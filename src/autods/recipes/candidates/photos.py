@@ -69,7 +69,7 @@ def _location(url: str, bucket: str, found: Callable[[str], str]) -> str:
     try:
         return found(key)
     except UsageError as error:
-        return f"refused:photo-elsewhere:{error}"
+        return f"refused:unsupported-key:{error}"
 
 
 def _file(place: Store, key: str) -> str:
@@ -85,6 +85,6 @@ def name_of(said: str) -> str:
     >>> name_of("9f0c-12"), name_of("../etc")
     ('9f0c-12', 'unfit-f7f9121fdb53d8de')
     """
-    if _ID.fullmatch(said):
+    if _ID.fullmatch(said) and not said.startswith(UNFIT):
         return said
     return f"{UNFIT}{hashlib.sha256(said.encode(errors='replace')).hexdigest()[:16]}"

@@ -42,16 +42,20 @@ def folder_of(month: str, revision: int) -> str:
     return month if revision == 1 else name_of(month, revision)
 
 
-def freeze_part(work: Work, kind: Kind, part: Choice) -> tuple[Version, bool] | None:
-    """Freeze what a dataset holds; the same members are the same version; None without members."""
-    if not part.samples:
+def freeze_part(work: Work, kind: Kind, part: Choice) -> Version | None:
+    """Freeze what a dataset holds; the same members are the same version.
+
+    Of a dataset that never had a member there is none: None. One that has none any more is empty.
+    """
+    if not part.samples and not list_versions(work.stages.catalog, kind):
         return None
     members = _members(part.samples)
     recipe = plain({"recipe": work.stages.verb, **work.given.written})
-    return freeze(
+    version, _ = freeze(
         work.stages.catalog, work.workspace.store,
         dataset=kind, members=members, recipe=recipe, stats={"members": members.num_rows},
     )  # fmt: skip
+    return version
 
 
 def _members(samples: Sequence[Row]) -> "pa.Table":
@@ -86,10 +90,11 @@ def release(work: Work, kind: Kind, month: str, part: Choice, days: Sequence[str
 
     A release is noted before its folder is laid out: whoever is killed in between finds it again.
     """
-    frozen = freeze_part(work, kind, part)
-    if frozen is None:
+    if not part.samples and not releases_of(work, kind, month):
         return False
-    version = frozen[0]
+    version = freeze_part(work, kind, part)
+    if version is None:
+        return False
     samples = papers.samples_table(part.samples)
     lists = {"samples": _kept(work, samples), "excluded": _kept(work, _left_out(part))}
     with work.stages.catalog.begin() as db:
@@ -98,7 +103,7 @@ def release(work: Work, kind: Kind, month: str, part: Choice, days: Sequence[str
             return False
         row = {"dataset_id": version.dataset_id, "month": month, "number": version.number,
                "revision": last.revision + 1 if last else 1, "days": list(days),
-               "created_at": now(), **lists}  # fmt: skip
+               "created_at": now(), "made_with": _made_with(work), **lists}  # fmt: skip
         db.execute(sa.insert(releases), row)
     return True
 
@@ -136,14 +141,15 @@ def lay_out_release(work: Work, kind: Kind, found: Release) -> dict[str, Any]:
     samples, excluded = (_read(work, key) for key in (found.samples, found.excluded))
     told = papers.manifest(
         kind, name, found.created_at, int(found.month[:4]), int(found.month[5:]), samples,
-        found.days, work.given.recipe.classes,
+        found.days, found.made_with["classes"],
     )  # fmt: skip
-    copies = work.given.recipe.materialize == "copy"
+    copies = found.made_with["materialize"] == "copy"
     lists = {"samples.parquet": samples, "excluded.parquet": excluded}
     files = {} if _is_complete(work, found, prefix) else _files(work, kind, found, told, lists)
     objects = objects_of(samples.select(["path", "sha256", "size"]).to_pylist()) if copies else {}
     laid = lay_out(work, Folder(prefix=prefix, objects=objects, files=files))
-    _note_laid_out(work, found)
+    folder = place_of(work, prefix)
+    _note_laid_out(work, found, folder)
     return {
         "version": name,
         "name": version.name,
@@ -153,7 +159,7 @@ def lay_out_release(work: Work, kind: Kind, found: Release) -> dict[str, Any]:
         "excluded": excluded.num_rows,
         "brought": laid.brought,
         "moved_bytes": laid.moved_bytes,
-        "folder": place_of(work, prefix),
+        "folder": folder,
         "class_distribution": told["class_distribution"],
         "card": (work.artifacts.get(f"{prefix}dataset_info.md")).decode(),
     }
@@ -163,10 +169,10 @@ def _is_complete(work: Work, found: Release, prefix: str) -> bool:
     return found.laid_out_at is not None and work.artifacts.has(f"{prefix}{MANIFEST}")
 
 
-def _note_laid_out(work: Work, found: Release) -> None:
+def _note_laid_out(work: Work, found: Release, folder: str) -> None:
     mine = (releases.c.id == found.id, releases.c.laid_out_at.is_(None))
     with work.stages.catalog.begin() as db:
-        db.execute(sa.update(releases).where(*mine).values(laid_out_at=now()))
+        db.execute(sa.update(releases).where(*mine).values(laid_out_at=now(), folder=folder))
 
 
 def _files(
@@ -186,11 +192,11 @@ def _files(
     text = card(
         kind=kind, version=name, created_at=found.created_at, samples=samples, excluded=excluded,
         days=found.days, month_days=calendar.monthrange(told["year"], told["month"])[1],
-        classes=work.given.recipe.classes, settings=_settings(work),
+        classes=found.made_with["classes"], settings=found.made_with["settings"],
         diff=json.loads(diff) if diff else None,
         before=name_of(before.month, before.revision) if before else None,
-        materialize=work.given.recipe.materialize, store_url=work.workspace.store.url,
-        gold=_gold(work),
+        materialize=found.made_with["materialize"], store_url=work.workspace.store.url,
+        gold=found.made_with["gold"],
     )  # fmt: skip
     again = before is not None and before.month == found.month
     return {
@@ -218,6 +224,13 @@ def _before(work: Work, kind: Kind, found: Release) -> Release | None:
 def _gold(work: Work) -> str | None:
     there = list_versions(work.stages.catalog, "gold")
     return there[-1].name if there else None
+
+
+def _made_with(work: Work) -> dict[str, Any]:
+    """Keep what a release is made with: a recipe may change before its folder is laid out."""
+    recipe = work.given.recipe
+    return {"materialize": recipe.materialize, "classes": list(recipe.classes),
+            "settings": _settings(work), "gold": _gold(work)}  # fmt: skip
 
 
 def _settings(work: Work) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from autods.errors import UsageError
 from autods.recipes.bond import bind
 from autods.recipes.candidates.asking import ask, enter_labels, label_now, origin_of
 from autods.recipes.candidates.choosing import Kind, choose, part_of
-from autods.recipes.candidates.collecting import catch_up, collect_day, read_watermark
+from autods.recipes.candidates.claiming import claim
+from autods.recipes.candidates.collecting import catch_up, collect_day
 from autods.recipes.candidates.config import Given
 from autods.recipes.candidates.days import (
     collect_facts,
@@ -27,11 +28,15 @@ from autods.recipes.candidates.releases import (
     release,
     releases_of,
 )
+from autods.recipes.candidates.relocating import relocate
 from autods.recipes.candidates.work import Work, at_work
+from autods.report.wording import things
 from autods.run import Context, Progress, Silent, WorkflowStep, run_steps
 
 Runner = Callable[[Sequence[WorkflowStep], Context, Progress], Context]
 """Takes steps in turn, each over what those before it returned: in process, as Prefect's tasks."""
+
+FIRST_YEAR = 1970
 
 KINDS: tuple[Kind, ...] = ("verified", "full")
 RETRIES = 3
@@ -55,6 +60,10 @@ def daily(
     Run again, or killed and run again, it ends in the same tree. Raises UsageError if a place is
     not named, SourceError if the database cannot be read, PlaceError for any other place.
     """
+    if day.year < FIRST_YEAR:
+        raise UsageError(f"{day} is too long ago: {FIRST_YEAR} is the first year")
+    if day > today():
+        raise UsageError(f"{day} has not begun yet: it is {today()}, in UTC")
     watcher = progress or Silent()
     with at_work(root, given, watcher, "daily") as work:
         done = _run(work, _daily_steps(work, day), {"date": str(day)}, watcher, runner)
@@ -76,8 +85,10 @@ def monthly(
 
     The same members are the same version; others are the month's next one. Raises as `daily`.
     """
-    if not (1 <= month <= 12 and 1970 <= year <= 9998):
-        raise UsageError(f"no month {year}-{month}: year 1970 to 9998 and month 1 to 12 are wanted")
+    if not (1 <= month <= 12 and year >= FIRST_YEAR):
+        raise UsageError(f"no month {year}-{month}: {FIRST_YEAR} is the first year, 12 the last")
+    if (year, month) > (today().year, today().month):
+        raise UsageError(f"{year}-{month:02} has not begun yet: it is {today()}, in UTC")
     watcher = progress or Silent()
     with at_work(root, given, watcher, "monthly") as work:
         done = _run(work, _monthly_steps(work, year, month), {}, watcher, runner)
@@ -86,14 +97,19 @@ def monthly(
                 "asked": done["asked"], "published": done["published"]}  # fmt: skip
 
 
+def today() -> dt.date:
+    """Give the day it is, in UTC."""
+    return dt.datetime.now(dt.UTC).date()
+
+
 def yesterday() -> dt.date:
     """Give the last whole day, in UTC."""
-    return dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    return today() - dt.timedelta(days=1)
 
 
 def last_month() -> tuple[int, int]:
     """Give the last whole month, in UTC."""
-    last = dt.datetime.now(dt.UTC).date().replace(day=1) - dt.timedelta(days=1)
+    last = today().replace(day=1) - dt.timedelta(days=1)
     return last.year, last.month
 
 
@@ -113,15 +129,25 @@ def _run(
         return run_steps(steps, context, progress, patience=work.stages.patience)
 
     bind(work.stages.catalog, work.workspace.store)
+    claim(work)
     with work.stages.catalog.lock(work.stages.recipe.name, waiting), work.stages.journal as journal:
         journal.begin()
         done = (runner or in_process)(steps, context, progress)
-        journal.finish({"result": {key: done[key] for key in sorted(done) if key != "listing"}})
+        journal.finish({"said": _summary(done)})
     return done
+
+
+def _summary(done: Context) -> str:
+    """Say in a line what a run came to, for the list of runs."""
+    if "photos" in done:
+        return f"{done['date']}: {things(done['photos']['images'], 'image')}"
+    made = (f"{kind}@{done[kind]['version']}" for kind in KINDS if done[kind]["version"])
+    return ", ".join(made) or "no image"
 
 
 def _daily_steps(work: Work, day: dt.date) -> tuple[WorkflowStep, ...]:
     def collect(_: Context) -> Context:
+        relocate(work)
         return {"collected": collect_day(work, day)}
 
     return (
@@ -135,6 +161,7 @@ def _monthly_steps(work: Work, year: int, month: int) -> tuple[WorkflowStep, ...
     name, first, end = month_of(year, month)
 
     def collect(_: Context) -> Context:
+        relocate(work)
         return {"collected": catch_up(work, first, end)}
 
     def again(_: Context) -> Context:
@@ -144,8 +171,8 @@ def _monthly_steps(work: Work, year: int, month: int) -> tuple[WorkflowStep, ...
         return {"gold_listed": list_gold(work)}
 
     def publish(_: Context) -> Context:
-        behind = days_behind(work, end, end - dt.timedelta(days=1))
-        return {"published": [publish_day(work, day) for day in behind if day.startswith(name)]}
+        behind = days_behind(work, end, name)
+        return {"published": [publish_day(work, day) for day in behind]}
 
     def place(_: Context) -> Context:
         return work.stages.place({"listing": {"inputs": 0}})
@@ -177,8 +204,7 @@ def _taking_in(work: Work, *looked_for: str) -> Callable[[Context], Context]:
 
 def _publish(work: Work, day: dt.date) -> Context:
     """Publish the day, and every earlier one that something came in for."""
-    known = read_watermark(work)
-    behind = sorted({*days_behind(work, known.since if known else day, day), str(day)})
+    behind = sorted({*days_behind(work, day), str(day)})
     published = [publish_day(work, one) for one in behind]
     mine = published[-1]
     facts = collect_facts(work, str(day))
@@ -202,7 +228,7 @@ def _freeze(work: Work, month: str) -> Context:
     frozen = freeze_part(work, "gold", part_of(choice, "gold"))
     days = days_with_images(work, month)
     new = {kind: release(work, kind, month, part_of(choice, kind), days) for kind in KINDS}
-    return {"gold": frozen[0].name if frozen else None, "new": new, "inputs": len(photos)}
+    return {"gold": frozen.name if frozen else None, "new": new, "inputs": len(photos)}
 
 
 def _lay_out(work: Work, month: str, context: Context) -> Context:

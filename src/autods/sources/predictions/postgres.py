@@ -91,7 +91,10 @@ class PostgresTable:
         table = self._table
         known = [key for key in map(self._key, ids) if key is not None]
         query = sa.select(*self._read).where(table.c.id.in_(known))
-        return list(readable(self._rows(query), self._asked.unreadable))
+        # When it was updated is of no account here, and may be no time at all.
+        rows = [{**row, "updated_at": row["updated_at"] or row["created_at"]}
+                for row in self._rows(query)]  # fmt: skip
+        return list(readable(rows, self._asked.unreadable))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -163,7 +166,7 @@ def _read(column: Any, types: Mapping[str, str]) -> Any:
     kind = types[column.name]
     if kind in {"json", "jsonb", "bpchar"}:
         return sa.cast(column, sa.Text).label(column.name)
-    if kind in _TIMES and column.name != "updated_at":
+    if kind in _TIMES:
         between = column.between(sa.literal(_FIRST, column.type), sa.literal(_LAST, column.type))
         return sa.case((between, column)).label(column.name)
     return column

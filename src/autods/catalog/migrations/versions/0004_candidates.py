@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("since", _TEXT, nullable=False),
         sa.Column("updated_at", sa.DateTime()),
         sa.Column("row_id", _TEXT),
+        sa.Column("place", _TEXT),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name="fk_watermarks_dataset_id"),
         sa.PrimaryKeyConstraint("id", name="pk_watermarks"),
         sa.UniqueConstraint("dataset_id", "source", name="uq_watermarks_dataset_id_source"),
@@ -71,11 +72,13 @@ def upgrade() -> None:
         sa.Column("month", _TEXT, nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("made_with", sa.JSON(), nullable=False),
         sa.Column("days", sa.JSON(), nullable=False),
         sa.Column("samples", _TEXT, nullable=False),
         sa.Column("excluded", _TEXT, nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("laid_out_at", sa.DateTime()),
+        sa.Column("folder", _TEXT),
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name="fk_releases_dataset_id"),
         sa.ForeignKeyConstraint(
             ["dataset_id", "number"], ["versions.dataset_id", "versions.number"], name="fk_releases"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -146,3 +147,28 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_what_is_closed_already_is_closed_without_waiting() -> None:
+    """As when the interpreter ends: a thread that is stopped for good may hold the lock."""
+    with LocalEngine(workers=1) as engine:
+        assert list(engine.map(sorted, [[2, 1]])) == [([2, 1], [1, 2])]
+        [hand] = engine._hands
+    with hand._lock:
+        engine.close()
+
+
+@pytest.mark.slow
+def test_a_loop_that_is_left_halfway_does_not_keep_the_process(tmp_path: Path) -> None:
+    script = tmp_path / "left.py"
+    script.write_text(
+        "from autods.engine import LocalEngine\n"
+        "engine = LocalEngine(workers=2)\n"
+        "loop = engine.map(sorted, ([n] for n in range(10_000)))\n"
+        "next(loop)\n"
+        "engine.close()\n"
+        "raise SystemExit(7)\n"
+    )
+    for _ in range(5):
+        done = subprocess.run([sys.executable, str(script)], timeout=60, check=False)
+        assert done.returncode == 7

@@ -14,6 +14,7 @@ SUMMARY: dict[str, Any] = {
     "seconds": 12.3,
     "version": None,
     "error": None,
+    "said": None,
 }
 STEP: dict[str, Any] = {
     "number": 2,

@@ -109,7 +109,13 @@ class Hand:
             self._pipe.close()
 
     def close(self) -> None:
-        """Kill the process, whatever it does; nothing is run by this hand again."""
+        """Kill the process, whatever it does; nothing is run by this hand again.
+
+        Closed once, it never waits: while the interpreter ends, a thread that has stopped for good
+        may hold the lock.
+        """
+        if self._closed:
+            return
         with self._lock:
             self._closed = True
             self._bury()

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -35,7 +35,7 @@ class Engine(Protocol):
 
     def map(
         self, work: Callable[[Sequence[T]], list[R]], batches: Iterable[Sequence[T]]
-    ) -> Iterator[tuple[Sequence[T], list[R | Lost]]]:
+    ) -> Generator[tuple[Sequence[T], list[R | Lost]], None, None]:
         """Yield each batch with one result per item, in order of completion."""
         ...
 
@@ -78,7 +78,7 @@ class LocalEngine:
 
     def map(
         self, work: Callable[[Sequence[T]], list[R]], batches: Iterable[Sequence[T]]
-    ) -> Iterator[tuple[Sequence[T], list[R | Lost]]]:
+    ) -> Generator[tuple[Sequence[T], list[R | Lost]], None, None]:
         """Yield each batch with one result per item, in order of completion.
 
         Batches are drawn as workers fall free (two ahead per worker), so memory stays bounded

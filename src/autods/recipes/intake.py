@@ -115,11 +115,12 @@ def _drain(intake: Intake, claims: Claims, total: int, engine: Engine, progress:
     batches = _batches(intake, claims, total)
     committed = drain(batches, work, commit, engine=engine, catalog=catalog, progress=progress)
     done, refused = 0, _refused_before(intake)
-    for inputs, arrivals in committed:
-        discard(inputs)
-        done += len(inputs)
-        refused += sum(isinstance(a, Lost) or a.refusal is not None for a in arrivals)
-        check_budget(intake, refused)
+    with contextlib.closing(committed):
+        for inputs, arrivals in committed:
+            discard(inputs)
+            done += len(inputs)
+            refused += sum(isinstance(a, Lost) or a.refusal is not None for a in arrivals)
+            check_budget(intake, refused)
     return done
 
 

@@ -1,7 +1,8 @@
 """The one loop, and the steps of a recipe: pending, batches, engine.map, commit."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeVar
@@ -137,17 +138,19 @@ def drain(
     engine: Engine,
     catalog: Catalog,
     progress: Progress,
-) -> Iterator[tuple[Sequence[T], list[R | Lost]]]:
+) -> Generator[tuple[Sequence[T], list[R | Lost]], None, None]:
     """Run the one loop until nothing is pending, yielding each batch once it is committed.
 
     The driver alone commits, one transaction a batch, in order of completion: whatever must not
     depend on that order (dedup, split) runs afterwards, in arrival order.
     """
-    for batch, results in engine.map(work, batches):
-        with catalog.begin() as db:
-            commit(db, batch, results)
-        progress.advance(len(batch))
-        yield batch, results
+    # Closed at once when whoever asks gives up, not when the interpreter collects what is left.
+    with closing(engine.map(work, batches)) as done:
+        for batch, results in done:
+            with catalog.begin() as db:
+                commit(db, batch, results)
+            progress.advance(len(batch))
+            yield batch, results
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -155,8 +155,8 @@ def the_tree(root: Path) -> dict[str, Any]:
 def content(path: Path) -> Any:
     if path.name == "manifest.json":
         return {k: v for k, v in json.loads(path.read_bytes()).items() if k != "created_at"}
-    if path.name == "dataset_info.md":
-        return None  # It tells the time, too.
+    if path.name in {"dataset_info.md", ".autods-candidates"}:
+        return None  # The one tells the time, the other whose place it is.
     return path.read_bytes()
 
 

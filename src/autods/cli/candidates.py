@@ -115,7 +115,7 @@ def deploy(recipe: Path | None, pool: str | None, workspace: Path | None, quiet:
 
 def _day(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
     except ValueError as error:
         raise UsageError(f"--date {text}: a day as YYYY-MM-DD is wanted") from error
 
@@ -137,30 +137,36 @@ def _watched(quiet: bool) -> Any:
 
 
 def _show_day(done: Mapping[str, Any]) -> None:
+    from autods.report.wording import things
+
     said, photos = done["predictions"], done["photos"]
-    echo(f"{done['date']}: {said['predictions']:,} predictions, {photos['inputs']:,} photos: "
-         f"{photos['images']:,} images, {photos['excluded']:,} left out")  # fmt: skip
+    echo(f"{done['date']}: {things(said['predictions'], 'prediction')}, "
+         f"{things(photos['inputs'], 'photo')}: {things(photos['images'], 'image')}, "
+         f"{photos['excluded']:,} left out")  # fmt: skip
     if said["unreadable"]:
-        echo(f"  {said['unreadable']:,} rows have times that cannot be read")
+        echo(f"  {things(said['unreadable'], 'row')} without times that can be read")
     if said["without_photos"]:
-        echo(f"  {said['without_photos']:,} predictions name no photo")
+        echo(f"  {things(said['without_photos'], 'prediction')} without a photo")
     if said["beyond"]:
-        echo(f"  {said['beyond']:,} photos beyond the most of a prediction were not taken")
+        echo(f"  {things(said['beyond'], 'photo')} beyond the most of a prediction: not taken")
     for day in done["published"]:
-        echo(f"  {day['images']:>6,} images{'' if day['new'] else ', as before,'} in "
+        echo(f"  {things(day['images'], 'image')}{'' if day['new'] else ', as before,'} in "
              f"{day['folder']}")  # fmt: skip
 
 
 def _show_month(done: Mapping[str, Any]) -> None:
+    from autods.report.wording import things
+
     for kind in ("verified", "full"):
         told = done[kind]
         if not told["version"]:
             echo(f"{kind:<9} no image: nothing to make")
             continue
         new = "" if told["new"] else ", nothing new"
-        echo(f"{kind:<9} {told['version']}{new}: {told['images']:,} images ({told['gold']:,} gold, "
-             f"{told['added']:,} new), {told['excluded']:,} left out")  # fmt: skip
+        parts = f"{told['gold']:,} gold, {told['added']:,} new"
+        echo(f"{kind:<9} {told['version']}{new}: {things(told['images'], 'image')} ({parts}), "
+             f"{told['excluded']:,} left out")  # fmt: skip
         echo(f"          {told['folder']}")
     asked = done["asked"]
-    echo(f"{asked['asked']:,} predictions were asked about again, {asked['withdrawn']:,} are gone; "
-         f"gold is {done['gold'] or 'empty'}")  # fmt: skip
+    echo(f"Asked about {things(asked['asked'], 'prediction')} again: {asked['withdrawn']:,} gone. "
+         f"Gold is {done['gold'] or 'empty'}")  # fmt: skip

@@ -1,6 +1,8 @@
 """Seed 1's commands, as a person and a program use them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,26 @@ def test_a_day_and_a_month_from_the_command_line(autods: Run, tmp_path: Path) ->
     assert "full@2024-11-v1" in listed.stdout
     left = autods("show", "full", "--refused", "-w", team.root)
     assert "users/none.jpg" in left.stdout
+
+
+def test_the_first_runs_of_all_may_come_at_once(tmp_path: Path) -> None:
+    team = Team(tmp_path / "team")
+    for n in range(6):
+        team.predict(str(n), f"2024-11-06 0{n}:00:00", picture(n))
+    command = [sys.executable, "-m", "autods", "run", "candidates"]
+    runs = [
+        subprocess.Popen([*command, *words, str(team.recipe), "--json"], stdout=subprocess.DEVNULL)
+        for words in (
+            ["daily", "--date", "2024-11-06"], ["daily", "--date", "2024-11-07"],
+            ["monthly", "--year", "2024", "--month", "11"],
+        )
+    ]  # fmt: skip
+    assert [run.wait(timeout=120) for run in runs] == [0, 0, 0]
+    team.monthly("2024-11")
+    for name in ("candidates/2024-11-06", "full/2024-11"):
+        laid = team.folder(name)
+        laid.assert_sound()
+        assert len(laid.objects) == 6
 
 
 @pytest.mark.parametrize(

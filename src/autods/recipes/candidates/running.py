@@ -129,8 +129,8 @@ def _run(
         return run_steps(steps, context, progress, patience=work.stages.patience)
 
     bind(work.stages.catalog, work.workspace.store)
-    claim(work)
     with work.stages.catalog.lock(work.stages.recipe.name, waiting), work.stages.journal as journal:
+        claim(work)
         journal.begin()
         done = (runner or in_process)(steps, context, progress)
         journal.finish({"said": _summary(done)})

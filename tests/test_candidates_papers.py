@@ -26,7 +26,6 @@ from autods.recipes.candidates.papers import (
     EXCLUDED,
     SAMPLES,
     differences,
-    digest_of_samples,
     excluded_table,
     parquet_bytes,
     samples_table,
@@ -102,7 +101,6 @@ def test_a_day_with_nothing_still_has_its_papers() -> None:
     assert found["class_distribution"] == {}
     assert read(parquet_bytes(nothing)).schema.equals(DAILY)
     assert read(parquet_bytes(excluded_table([]))).schema.equals(EXCLUDED)
-    assert len(digest_of_samples(nothing)) == 64
 
 
 def test_a_class_that_left_the_list_is_still_counted() -> None:
@@ -133,25 +131,10 @@ def test_the_same_rows_in_any_order_give_the_same_bytes() -> None:
     one, other = samples_table(rows), samples_table(rows[::-1])
     assert parquet_bytes(one) == parquet_bytes(other)
     assert parquet_bytes(read(parquet_bytes(one))) == parquet_bytes(one)
-    assert digest_of_samples(one) == digest_of_samples(other)
     left = [
         {"uri": "a", "prediction_id": str(number % 5), "position": number} for number in range(9)
     ]
     assert parquet_bytes(excluded_table(left)) == parquet_bytes(excluded_table(left[::-1]))
-
-
-@pytest.mark.parametrize(
-    ("change", "matters"),
-    [({"label": "Fire"}, True), ({"path": "Warm/b.jpg"}, True), ({"origin": "gold"}, True),
-     ({"sha256": "0"}, True), ({"confidence": 0.5}, False), ({"verified_by": "9"}, False)],
-)  # fmt: skip
-def test_the_digest_covers_what_the_tree_is_and_no_more(
-    change: dict[str, Any], matters: bool
-) -> None:
-    before, after = (
-        digest_of_samples(samples_table([row])) for row in (image(1), image(1, **change))
-    )
-    assert (before != after) is matters
 
 
 def test_what_is_not_known_is_null_and_a_lone_surrogate_is_a_question_mark() -> None:

@@ -72,10 +72,10 @@ def month_table(counts: Mapping[str, Mapping[str, int]]) -> list[Row]:
 def url_of(folder: str, name: str, root: Path) -> str:
     """Give the URL of a file in a folder that is one itself, or lies in the workspace.
 
-    >>> url_of("s3://ml/datasets/full/2024-11", "dataset_info.md", Path("/work"))
+    >>> url_of("s3://ml/datasets/full/2024-11", "dataset_info.md", Path("/srv"))
     's3://ml/datasets/full/2024-11/dataset_info.md'
-    >>> url_of("datasets/full/2024-11", "dataset_info.md", Path("/work"))
-    'file:///work/datasets/full/2024-11/dataset_info.md'
+    >>> url_of("datasets/full/2024-11", "dataset_info.md", Path("/srv"))
+    'file:///srv/datasets/full/2024-11/dataset_info.md'
     """
     if "://" in folder:
         return f"{folder.rstrip('/')}/{name}"

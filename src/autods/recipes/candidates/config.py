@@ -14,7 +14,7 @@ from autods.errors import UsageError
 from autods.recipes.file import Dedup
 from autods.settings import Document, Settings, checked, shown_url
 from autods.settings.databases import Login, completed, is_postgres, parts_of
-from autods.store import LocalStore, S3Store, Store, open_store
+from autods.store import LocalStore, Store, open_store
 from autods.workspace import Workspace, checked_name
 
 CLASSES = (
@@ -213,8 +213,3 @@ def _remembers(root: Path) -> bool:
     from autods.workspace import FOLDER, remembered
 
     return "store" in remembered(root / FOLDER)
-
-
-def is_on_server(store: Store) -> bool:
-    """Tell whether a place is on an S3 server."""
-    return isinstance(store, S3Store)

@@ -4,7 +4,6 @@ Everything here is a function of tables and gives tables or bytes; nothing is re
 """
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,8 +65,6 @@ EXCLUDED = pa.schema(
     }
 )
 """A row for each photo that is not among the images, and why."""
-
-_IDENTITY = ("path", "label", "origin", "sha256")
 
 
 def samples_table(rows: Sequence[Mapping[str, Any]], columns: pa.Schema = SAMPLES) -> pa.Table:
@@ -169,19 +166,6 @@ def parquet_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table.combine_chunks(), sink, compression="zstd")
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
-
-
-def digest_of_samples(samples: pa.Table) -> str:
-    """Hash what the tree of a folder is, in hex: path, label, origin and bytes of every image.
-
-    Hashed is the text of these columns as CSV, by path; the order of the rows is of no account.
-    """
-    import pyarrow.csv as pa_csv
-
-    sink = pa.BufferOutputStream()
-    named = samples.select(list(_IDENTITY))
-    pa_csv.write_csv(named.sort_by([(name, "ascending") for name in _IDENTITY]), sink)
-    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def differences(old: pa.Table, new: pa.Table, old_name: str, new_name: str) -> dict[str, Any]:
